@@ -1,0 +1,7 @@
+// Eight weights of a plane bound as `weights: array<vec4u>`, stored as f16. unpack2x16float needs no shader-f16.
+struct Eight { lo: vec4f, hi: vec4f }
+
+fn load_weights(i: u32) -> Eight {
+  let w = weights[i];
+  return Eight(vec4f(unpack2x16float(w.x), unpack2x16float(w.y)), vec4f(unpack2x16float(w.z), unpack2x16float(w.w)));
+}

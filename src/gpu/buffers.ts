@@ -1,0 +1,64 @@
+import { WebLoraError } from '../errors.ts';
+
+/** Owns buffers: creates them inside error scopes, counts their bytes, and destroys all of them at once. */
+export interface Buffers {
+  /** A storage buffer of at least `bytes` bytes (rounded up to 256), filled with zeros by WebGPU. */
+  storage(label: string, bytes: number): GPUBuffer;
+  /** A buffer that the GPU copies into and JS maps. */
+  readback(label: string, bytes: number): GPUBuffer;
+  /** Waits until the device has said that every allocation so far succeeded. Throws `out_of_memory`. */
+  settled(): Promise<void>;
+  /** Destroys one buffer before the others. */
+  drop(buffer: GPUBuffer): void;
+  bytes(): number;
+  destroy(): void;
+}
+
+/** `GPUBufferUsage` and `GPUMapMode` are no globals in Node; the numbers are WebGPU's own. */
+export const USAGE = { MAP_READ: 0x1, COPY_SRC: 0x4, COPY_DST: 0x8, STORAGE: 0x80 } as const;
+export const MAP_READ_MODE = 0x1;
+
+export function createBuffers(device: GPUDevice): Buffers {
+  const live = new Set<GPUBuffer>();
+  let checks: Promise<void>[] = [];
+  let total = 0;
+
+  const create = (label: string, bytes: number, usage: number): GPUBuffer => {
+    const size = Math.max(256, Math.ceil(bytes / 256) * 256);
+    device.pushErrorScope('out-of-memory');
+    device.pushErrorScope('validation');
+    const buffer = device.createBuffer({ label, size, usage });
+    live.add(buffer);
+    total += size;
+    const check = Promise.all([device.popErrorScope(), device.popErrorScope()]).then((errors) => {
+      const error = errors.find((found) => found !== null);
+      if (!error) return;
+      const hint = 'lower memory.pool, limits.batchRows or maxModelLength, or take a smaller model';
+      throw new WebLoraError('out_of_memory', `The GPU could not allocate ${size} bytes for ${label}: ${hint}. (${error.message})`);
+    });
+    check.catch(() => undefined); // whoever awaits settled() hears it
+    checks.push(check);
+    return buffer;
+  };
+
+  const drop = (buffer: GPUBuffer): void => {
+    if (!live.delete(buffer)) return;
+    total -= buffer.size;
+    buffer.destroy();
+  };
+
+  return {
+    storage: (label, bytes) => create(label, bytes, USAGE.STORAGE | USAGE.COPY_DST | USAGE.COPY_SRC),
+    readback: (label, bytes) => create(label, bytes, USAGE.MAP_READ | USAGE.COPY_DST),
+    settled: async () => {
+      const waiting = checks;
+      checks = [];
+      await Promise.all(waiting);
+    },
+    drop,
+    bytes: () => total,
+    destroy: () => {
+      for (const buffer of live) drop(buffer);
+    },
+  };
+}

@@ -1,0 +1,52 @@
+/** What a `.wgsl` file binds and which names it takes from outside; the typed face of one kernel. */
+export interface Kernel<Binding extends string = string> {
+  readonly label: string;
+  readonly source: string;
+  /** Bindings of group 0 in the order of `@binding`. */
+  readonly buffers: Readonly<Record<Binding, 'read' | 'read_write'>>;
+  /** Names that the file uses and a specialisation must give. */
+  readonly constants: readonly string[];
+}
+
+/** A u32 (number), a bool, or an f32 (`{ f32 }`). */
+export type Constant = number | boolean | { readonly f32: number };
+
+export interface Specialisation {
+  readonly constants: Readonly<Record<string, Constant>>;
+  /** Whole files of shaders/lib that the kernel calls. */
+  readonly libraries: readonly string[];
+}
+
+/** Invocations of every narrow kernel's workgroup: no barrier needs them to be fewer. */
+export const WORKGROUP_SIZE = 64;
+
+export function defineKernel<Binding extends string>(kernel: Kernel<Binding>): Kernel<Binding> {
+  return kernel;
+}
+
+/**
+ * The text that is compiled: the file, then its libraries, then one `const` per name. Module scope in WGSL has no order, so
+ * appending keeps the compiler's line numbers true to the file.
+ * @throws RangeError for a constant that is missing, unknown, or no u32.
+ */
+export function specialise(kernel: Kernel, { constants, libraries }: Specialisation): string {
+  const given = { WORKGROUP_SIZE, ...constants };
+  for (const name of kernel.constants) {
+    if (!(name in given)) throw new RangeError(`${kernel.label}: constant ${name} is missing`);
+  }
+  for (const name of Object.keys(constants)) {
+    if (!kernel.constants.includes(name)) throw new RangeError(`${kernel.label}: unknown constant ${name}`);
+  }
+  const lines = Object.entries(given).map(([name, value]) => `const ${name} = ${literal(`${kernel.label}.${name}`, value)};`);
+  return [kernel.source, ...libraries, lines.join('\n'), ''].join('\n');
+}
+
+function literal(name: string, value: Constant): string {
+  if (typeof value === 'boolean') return String(value);
+  if (typeof value === 'number') {
+    if (!Number.isInteger(value) || value < 0 || value > 0xffffffff) throw new RangeError(`${name}: ${value} is no u32`);
+    return `${value}u`;
+  }
+  if (!Number.isFinite(value.f32)) throw new RangeError(`${name}: ${value.f32} is no finite f32`);
+  return `f32(${value.f32})`;
+}

@@ -1,0 +1,79 @@
+import { WebLoraError } from '../errors.ts';
+import { specialise, type Kernel, type Specialisation } from './kernel.ts';
+
+/** A compiled specialisation of a kernel and the layout its bind groups have. */
+export interface Pipeline<Binding extends string = string> {
+  readonly kernel: Kernel<Binding>;
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/** A buffer whole, or the part of it that starts at `offset` (a multiple of 256) and is `size` bytes long. */
+export type Bound = GPUBuffer | { readonly buffer: GPUBuffer; readonly offset: number; readonly size: number };
+
+/** A pipeline with its buffers: everything a dispatch needs but the number of workgroups. */
+export interface Dispatch {
+  readonly label: string;
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+}
+
+export interface Pipelines {
+  /** Compiles a specialisation, once per text. Throws `shader_invalid` with the compiler's words. */
+  get<Binding extends string>(kernel: Kernel<Binding>, specialisation: Specialisation): Promise<Pipeline<Binding>>;
+  bind<Binding extends string>(pipeline: Pipeline<Binding>, buffers: Readonly<Record<Binding, Bound>>): Dispatch;
+}
+
+const COMPUTE_STAGE = 0x4;
+
+export function createPipelines(device: GPUDevice): Pipelines {
+  const compiled = new Map<string, Promise<GPUComputePipeline>>();
+  const layouts = new Map<string, GPUBindGroupLayout>();
+
+  const layoutOf = (kernel: Kernel): GPUBindGroupLayout => {
+    let layout = layouts.get(kernel.label);
+    if (!layout) {
+      const entries = Object.values(kernel.buffers).map((access, binding) => ({
+        binding,
+        visibility: COMPUTE_STAGE,
+        buffer: { type: access === 'read' ? ('read-only-storage' as const) : ('storage' as const) },
+      }));
+      layout = device.createBindGroupLayout({ label: kernel.label, entries });
+      layouts.set(kernel.label, layout);
+    }
+    return layout;
+  };
+
+  const compile = async (kernel: Kernel, code: string): Promise<GPUComputePipeline> => {
+    const module = device.createShaderModule({ label: kernel.label, code });
+    const layout = device.createPipelineLayout({ label: kernel.label, bindGroupLayouts: [layoutOf(kernel)] });
+    try {
+      return await device.createComputePipelineAsync({ label: kernel.label, layout, compute: { module, entryPoint: 'main' } });
+    } catch (cause) {
+      const { messages } = await module.getCompilationInfo();
+      const lines = messages.map((message) => `  ${message.lineNum}:${message.linePos} ${message.message}`).join('\n');
+      throw new WebLoraError('shader_invalid', `${kernel.label}.wgsl does not compile on this device: ${String(cause)}\n${lines}`, {
+        cause,
+      });
+    }
+  };
+
+  return {
+    get: async (kernel, specialisation) => {
+      const code = specialise(kernel, specialisation);
+      let pipeline = compiled.get(code);
+      if (!pipeline) {
+        pipeline = compile(kernel, code);
+        compiled.set(code, pipeline);
+      }
+      return { kernel, pipeline: await pipeline, layout: layoutOf(kernel) };
+    },
+    bind: ({ kernel, pipeline, layout }, buffers) => {
+      const entries = Object.keys(kernel.buffers).map((name, binding) => {
+        const bound = buffers[name as keyof typeof buffers] as Bound;
+        return { binding, resource: 'buffer' in bound ? bound : { buffer: bound } };
+      });
+      return { label: kernel.label, pipeline, bindGroup: device.createBindGroup({ label: kernel.label, layout, entries }) };
+    },
+  };
+}

@@ -1,0 +1,13 @@
+import source from '../../shaders/attention.wgsl?raw';
+import { defineKernel } from '../gpu/kernel.ts';
+import { STEP_CONSTANTS } from './step-layout.ts';
+
+export const attention = defineKernel({
+  label: 'attention',
+  source,
+  buffers: { step: 'read', blocks: 'read', qkv: 'read', pool: 'read', out: 'read_write' },
+  constants: [...STEP_CONSTANTS, 'KV_HEADS', 'GROUP', 'DIM4', 'QKV_STRIDE4', 'OUT_STRIDE4', 'PAGES_PER_ROW', 'SCALE'],
+});
+
+/** One thread per row and kv head. */
+export const attentionThreads = (rows: number, kvHeads: number): number => rows * kvHeads;

@@ -1,0 +1,13 @@
+import source from '../../shaders/matmul-tile.wgsl?raw';
+import { defineKernel } from '../gpu/kernel.ts';
+import { STEP_CONSTANTS } from './step-layout.ts';
+
+export const matmulTile = defineKernel({
+  label: 'matmul-tile',
+  source,
+  buffers: { step: 'read', weights: 'read', x: 'read', y: 'read_write' },
+  constants: [...STEP_CONSTANTS, 'WIDTH8', 'OUT4', 'OUT_AT4', 'Y_STRIDE4', 'ADD', 'LOGITS'],
+});
+
+/** One thread per 4 rows and 4 outputs. */
+export const matmulTileThreads = (rows: number, out4: number): number => Math.ceil(rows / 4) * out4;

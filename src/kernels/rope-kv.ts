@@ -1,0 +1,14 @@
+import source from '../../shaders/rope-kv.wgsl?raw';
+import { defineKernel } from '../gpu/kernel.ts';
+import { STEP_CONSTANTS } from './step-layout.ts';
+
+export const ropeKv = defineKernel({
+  label: 'rope-kv',
+  source,
+  buffers: { step: 'read', rope: 'read', blocks: 'read', qkv: 'read_write', pool: 'read_write' },
+  constants: [...STEP_CONSTANTS, 'HEADS', 'KV_HEADS', 'DIM4', 'QKV_STRIDE4', 'PAGES_PER_ROW'],
+});
+
+/** One thread per row, head (q, k and v) and 4 pairs. */
+export const ropeKvThreads = (rows: number, heads: number, kvHeads: number, headDim: number): number =>
+  rows * (heads + 2 * kvHeads) * (headDim / 8);
