@@ -1,0 +1,79 @@
+import type { Buffers } from '../gpu/buffers.ts';
+import { SAMPLE_CHUNK } from '../kernels/sample-chunk.ts';
+import { PAGE_TOKENS, type StepLayout } from '../kernels/step-layout.ts';
+import type { ModelConfig } from './config.ts';
+import { padded, type ModelShape } from './shape.ts';
+
+/** Buffers that a step writes and reads. All f32 but step, blocks, state, best and ids, which are u32. */
+export interface Activations {
+  readonly step: GPUBuffer;
+  /** Page numbers, one row per running sequence: `[slots][pagesPerRow]`. */
+  readonly blocks: GPUBuffer;
+  readonly pagesPerRow: number;
+  /** The last sampled token of each running sequence. */
+  readonly state: GPUBuffer;
+  /** Residual stream and its norm: `[rows][padded hidden]`. */
+  readonly x: GPUBuffer;
+  readonly normed: GPUBuffer;
+  readonly qkv: GPUBuffer;
+  readonly attended: GPUBuffer;
+  readonly gateUp: GPUBuffer;
+  readonly gated: GPUBuffer;
+  /** Normed rows that need logits, and their logits: `[logit rows][vocabulary rounded up to 4]`. */
+  readonly heads: GPUBuffer;
+  readonly logits: GPUBuffer;
+  readonly logitsStride: number;
+  readonly best: GPUBuffer;
+  readonly chunks: number;
+  readonly ids: GPUBuffer;
+  /** cos and sin by position: `[positions][cos | sin][headDim / 2]`. */
+  readonly rope: GPUBuffer;
+}
+
+export function createActivations(
+  buffers: Buffers,
+  config: ModelConfig,
+  { groups }: ModelShape,
+  layout: StepLayout,
+  contextLength: number,
+): Activations {
+  const { rows, logitRows, samplers } = layout.limits;
+  const floats = (label: string, height: number, width: number): GPUBuffer => buffers.storage(label, height * width * 4);
+  const pagesPerRow = Math.ceil(contextLength / PAGE_TOKENS);
+  const logitsStride = Math.ceil(config.vocabSize / 4) * 4;
+  const chunks = Math.ceil(config.vocabSize / SAMPLE_CHUNK);
+  return {
+    step: buffers.storage('step', layout.words * 4),
+    blocks: buffers.storage('blocks', samplers * pagesPerRow * 4),
+    pagesPerRow,
+    state: buffers.storage('state', samplers * 4),
+    x: floats('x', rows, padded(config.hiddenSize)),
+    normed: floats('normed', rows, padded(config.hiddenSize)),
+    qkv: floats('qkv', rows, groups.qkv.outWidth),
+    attended: floats('attended', rows, padded(groups.o.inWidth)),
+    gateUp: floats('gate and up', rows, groups.gateUp.outWidth),
+    gated: floats('gated', rows, padded(config.intermediateSize)),
+    heads: floats('normed logit rows', logitRows, padded(config.hiddenSize)),
+    logits: floats('logits', logitRows, logitsStride),
+    logitsStride,
+    best: buffers.storage('sampler candidates', samplers * chunks * 16),
+    chunks,
+    ids: buffers.storage('sampled ids', samplers * 4),
+    rope: floats('rope', contextLength, config.headDim),
+  };
+}
+
+/** cos and sin of every position and pair, in double before they are rounded: f32 angles drift with the position. */
+export function ropeTable(config: ModelConfig, positions: number): Float32Array<ArrayBuffer> {
+  const { headDim, ropeTheta } = config;
+  const half = headDim / 2;
+  const table = new Float32Array(positions * headDim);
+  for (let pair = 0; pair < half; pair++) {
+    const frequency = ropeTheta ** ((-2 * pair) / headDim);
+    for (let position = 0; position < positions; position++) {
+      table[position * headDim + pair] = Math.cos(position * frequency);
+      table[position * headDim + half + pair] = Math.sin(position * frequency);
+    }
+  }
+  return table;
+}

@@ -1,0 +1,248 @@
+import { record } from '../gpu/recorder.ts';
+import type { Constant } from '../gpu/kernel.ts';
+import type { Bound, Dispatch, Pipelines } from '../gpu/pipelines.ts';
+import type { PoolMemory } from '../gpu/pool-memory.ts';
+import { attention, attentionThreads } from '../kernels/attention.ts';
+import { embed, embedThreads } from '../kernels/embed.ts';
+import { COMMON, DESCRIPTORS, PHILOX, POOL, WEIGHTS, type PoolType } from '../kernels/libraries.ts';
+import { loraExpand, loraExpandThreads } from '../kernels/lora-expand.ts';
+import { loraShrink, loraShrinkThreads, SPLIT_COLUMNS } from '../kernels/lora-shrink.ts';
+import { matmulRow, matmulRowThreads } from '../kernels/matmul-row.ts';
+import { matmulTile, matmulTileThreads } from '../kernels/matmul-tile.ts';
+import { rmsNorm, rmsNormThreads } from '../kernels/rms-norm.ts';
+import { ropeKv, ropeKvThreads } from '../kernels/rope-kv.ts';
+import { SAMPLE_CHUNK, sampleChunk, sampleChunkThreads } from '../kernels/sample-chunk.ts';
+import { sampleMerge, sampleMergeThreads } from '../kernels/sample-merge.ts';
+import { siluMul, siluMulThreads } from '../kernels/silu-mul.ts';
+import { stepConstants, type StepLayout } from '../kernels/step-layout.ts';
+import type { Activations } from './activations.ts';
+import type { ModelConfig } from './config.ts';
+import type { Plan } from './plan.ts';
+import { padded, type Group, type ModelShape } from './shape.ts';
+import type { ModelWeights, Plane } from './weights.ts';
+
+/** Everything a forward pass is made of; all of it exists before the first step. */
+export interface ForwardParts {
+  readonly pipelines: Pipelines;
+  readonly config: ModelConfig;
+  readonly shape: ModelShape;
+  readonly layout: StepLayout;
+  readonly weights: ModelWeights;
+  readonly activations: Activations;
+  readonly pool: PoolMemory;
+  readonly poolType: PoolType;
+  /** What lora-shrink writes and lora-expand reads. */
+  readonly v: GPUBuffer;
+}
+
+/** One dispatch of the pass: which pipeline, and how many threads, this step's plan decides. */
+export interface Launch {
+  readonly dispatch: (plan: Plan) => Dispatch;
+  /** 0: not in this step. */
+  readonly threads: (plan: Plan) => number;
+}
+
+/** Records every launch of a step into one pass. */
+export function recordForward(pass: GPUComputePassEncoder, launches: readonly Launch[], plan: Plan): void {
+  for (const launch of launches) record(pass, launch.dispatch(plan), launch.threads(plan));
+}
+
+/** The network of a Llama-shaped decoder from top to bottom, as the launches of one step. (rows, hidden) flows through `x`. */
+export async function buildForward(parts: ForwardParts): Promise<Launch[]> {
+  const { shape, weights, activations: a } = parts;
+  const { qkv, o, gateUp, down } = shape.groups;
+  const launches: Launch[] = [];
+  const add = (...more: readonly Launch[]): void => void launches.push(...more);
+
+  add(...(await embedLaunches(parts)));
+  for (const [index, layer] of weights.layers.entries()) {
+    // attention: x += o(attend(rope(qkv(norm(x)))))
+    add(await norm(parts, a.x, layer.inputNorm, a.normed));
+    add(...(await project(parts, index, layer.qkv, qkv, a.normed, a.qkv, 'replace')));
+    add(...(await attend(parts, index)));
+    add(...(await project(parts, index, layer.o, o, a.attended, a.x, 'add')));
+    // feed-forward: x += down(silu(gate(norm(x))) * up(norm(x)))
+    add(await norm(parts, a.x, layer.postNorm, a.normed));
+    add(...(await project(parts, index, layer.gateUp, gateUp, a.normed, a.gateUp, 'replace')));
+    add(await gate(parts));
+    add(...(await project(parts, index, layer.down, down, a.gated, a.x, 'add')));
+  }
+  // logits of the rows that need them, then one token a sampler
+  add(await norm(parts, a.x, weights.finalNorm, a.heads, 'logit rows'));
+  add(...(await matmul(parts, weights.head, a.heads, a.logits, a.logitsStride, 'replace', 'logit rows')));
+  add(...(await sample(parts)));
+  return launches;
+}
+
+type Rows = 'batch rows' | 'logit rows';
+
+const constants = ({ layout }: ForwardParts, more: Readonly<Record<string, Constant>>): Readonly<Record<string, Constant>> => ({
+  ...stepConstants(layout),
+  ...more,
+});
+
+const fixed = (dispatch: Dispatch, threads: (plan: Plan) => number): Launch => ({ dispatch: () => dispatch, threads });
+
+async function embedLaunches(parts: ForwardParts): Promise<Launch[]> {
+  const { pipelines, config, weights, activations: a } = parts;
+  const { type, chunks } = weights.embedding;
+  const width8 = padded(config.hiddenSize) / 8;
+  return Promise.all(
+    chunks.map(async ({ buffer, firstRow, rows }) => {
+      const pipeline = await pipelines.get(embed, {
+        constants: constants(parts, { VOCABULARY: config.vocabSize, FIRST: firstRow, COUNT: rows, WIDTH8: width8 }),
+        libraries: [...COMMON, WEIGHTS[type]],
+      });
+      const dispatch = pipelines.bind(pipeline, { step: a.step, weights: buffer, state: a.state, x: a.x });
+      return fixed(dispatch, (plan) => embedThreads(plan.rows, width8));
+    }),
+  );
+}
+
+async function norm(parts: ForwardParts, x: GPUBuffer, weight: GPUBuffer, y: GPUBuffer, rows: Rows = 'batch rows'): Promise<Launch> {
+  const { pipelines, config, activations: a } = parts;
+  const pipeline = await pipelines.get(rmsNorm, {
+    constants: constants(parts, {
+      WIDTH4: config.hiddenSize / 4,
+      STRIDE4: padded(config.hiddenSize) / 4,
+      EPSILON: { f32: config.normEpsilon },
+      GATHER: rows === 'logit rows',
+    }),
+    libraries: COMMON,
+  });
+  const dispatch = pipelines.bind(pipeline, { step: a.step, x, weight, y });
+  return fixed(dispatch, (plan) => rmsNormThreads(rows === 'logit rows' ? plan.logitRows : plan.rows));
+}
+
+/** A base matmul with what the batch's adapters add to it: at most three dispatches, one where no row has an adapter. */
+async function project(
+  parts: ForwardParts,
+  layer: number,
+  plane: Plane,
+  group: Group,
+  x: GPUBuffer,
+  y: GPUBuffer,
+  output: 'replace' | 'add',
+): Promise<Launch[]> {
+  const stride = output === 'add' ? padded(group.outWidth) : group.outWidth;
+  return [...(await matmul(parts, plane, x, y, stride, output, 'batch rows')), ...(await lora(parts, layer, group, x, y, stride))];
+}
+
+async function matmul(
+  parts: ForwardParts,
+  plane: Plane,
+  x: GPUBuffer,
+  y: GPUBuffer,
+  yStride: number,
+  output: 'replace' | 'add',
+  rows: Rows,
+): Promise<Launch[]> {
+  const { pipelines, activations: a } = parts;
+  return Promise.all(
+    plane.chunks.map(async (chunk) => {
+      const out4 = Math.ceil(chunk.rows / 4);
+      const specialisation = {
+        constants: constants(parts, {
+          WIDTH8: padded(plane.width) / 8,
+          OUT4: out4,
+          OUT_AT4: chunk.firstRow / 4,
+          Y_STRIDE4: yStride / 4,
+          ADD: output === 'add',
+          LOGITS: rows === 'logit rows',
+        }),
+        libraries: [...COMMON, WEIGHTS[plane.type]],
+      };
+      const buffers = { step: a.step, weights: chunk.buffer, x, y };
+      const row = pipelines.bind(await pipelines.get(matmulRow, specialisation), buffers);
+      const tile = pipelines.bind(await pipelines.get(matmulTile, specialisation), buffers);
+      const count = (plan: Plan): number => (rows === 'logit rows' ? plan.logitRows : plan.rows);
+      return {
+        dispatch: (plan: Plan) => (count(plan) === 1 ? row : tile),
+        threads: (plan: Plan) => (count(plan) === 1 ? matmulRowThreads(1, out4) : matmulTileThreads(count(plan), out4)),
+      };
+    }),
+  );
+}
+
+async function lora(parts: ForwardParts, layer: number, group: Group, x: GPUBuffer, y: GPUBuffer, yStride: number): Promise<Launch[]> {
+  const { pipelines, shape, activations: a, pool, poolType, v } = parts;
+  const libraries = [...COMMON, POOL[poolType], DESCRIPTORS];
+  const sites = { SITE_FIRST: group.siteFirst, SITES: group.sites, SITES_IN_MODEL: shape.table.sites.length, SPLITS: group.splits };
+  const shrink = await pipelines.get(loraShrink, {
+    constants: constants(parts, {
+      ...sites,
+      WIDTH4: group.inWidth / 4,
+      STRIDE4: padded(group.inWidth) / 4,
+      SPLIT4: SPLIT_COLUMNS / 4,
+    }),
+    libraries,
+  });
+  const expand = await pipelines.get(loraExpand, {
+    constants: constants(parts, { ...sites, OUT4: group.outWidth / 4, Y_STRIDE4: yStride / 4 }),
+    libraries,
+  });
+  const size = pool.descriptorLayerBytes;
+  const descriptors: Bound = { buffer: pool.descriptors, offset: layer * size, size };
+  const shared = { step: a.step, descriptors, pool: pool.layers[layer]! };
+  const threads = (plan: Plan): number => loraShrinkThreads(plan.segments, group.sites, group.splits, plan.rankQuads);
+  return [
+    fixed(pipelines.bind(shrink, { ...shared, x, v }), threads),
+    fixed(pipelines.bind(expand, { ...shared, v, y }), (plan) => loraExpandThreads(plan.segments, group.outWidth / 4)),
+  ];
+}
+
+async function attend(parts: ForwardParts, layer: number): Promise<Launch[]> {
+  const { pipelines, config, shape, activations: a, pool, poolType } = parts;
+  const { heads, kvHeads, headDim } = config;
+  const shared = {
+    KV_HEADS: kvHeads,
+    DIM4: headDim / 4,
+    QKV_STRIDE4: shape.groups.qkv.outWidth / 4,
+    PAGES_PER_ROW: a.pagesPerRow,
+  };
+  const libraries = [...COMMON, POOL[poolType]];
+  const write = await pipelines.get(ropeKv, { constants: constants(parts, { ...shared, HEADS: heads }), libraries });
+  const read = await pipelines.get(attention, {
+    constants: constants(parts, {
+      ...shared,
+      GROUP: heads / kvHeads,
+      OUT_STRIDE4: padded(heads * headDim) / 4,
+      SCALE: { f32: 1 / Math.sqrt(headDim) },
+    }),
+    libraries,
+  });
+  const buffers = { step: a.step, blocks: a.blocks, qkv: a.qkv, pool: pool.layers[layer]! };
+  return [
+    fixed(pipelines.bind(write, { ...buffers, rope: a.rope }), (plan) => ropeKvThreads(plan.rows, heads, kvHeads, headDim)),
+    fixed(pipelines.bind(read, { ...buffers, out: a.attended }), (plan) => attentionThreads(plan.rows, kvHeads)),
+  ];
+}
+
+async function gate(parts: ForwardParts): Promise<Launch> {
+  const { pipelines, config, activations: a } = parts;
+  const width4 = config.intermediateSize / 4;
+  const pipeline = await pipelines.get(siluMul, {
+    constants: constants(parts, { WIDTH4: width4, GATE_STRIDE4: 2 * width4, Y_STRIDE4: padded(config.intermediateSize) / 4 }),
+    libraries: COMMON,
+  });
+  const dispatch = pipelines.bind(pipeline, { step: a.step, gate_up: a.gateUp, y: a.gated });
+  return fixed(dispatch, (plan) => siluMulThreads(plan.rows, width4));
+}
+
+async function sample(parts: ForwardParts): Promise<Launch[]> {
+  const { pipelines, config, activations: a } = parts;
+  const chunk = await pipelines.get(sampleChunk, {
+    constants: constants(parts, {
+      VOCABULARY: config.vocabSize,
+      LOGITS_STRIDE4: a.logitsStride / 4,
+      CHUNKS: a.chunks,
+      CHUNK4: SAMPLE_CHUNK / 4,
+    }),
+    libraries: [...COMMON, PHILOX],
+  });
+  const merge = await pipelines.get(sampleMerge, { constants: constants(parts, { CHUNKS: a.chunks }), libraries: COMMON });
+  return [
+    fixed(pipelines.bind(chunk, { step: a.step, logits: a.logits, best: a.best }), (plan) => sampleChunkThreads(plan.samplers, a.chunks)),
+    fixed(pipelines.bind(merge, { step: a.step, best: a.best, state: a.state, ids: a.ids }), (plan) => sampleMergeThreads(plan.samplers)),
+  ];
+}

@@ -1,0 +1,200 @@
+import {
+  HEADER,
+  PART_WORDS,
+  ROW_WORDS,
+  SAMPLER_WORDS,
+  SEGMENT_ROWS,
+  SEGMENT_WORDS,
+  TOKEN_IN_STATE,
+  type StepLayout,
+} from '../kernels/step-layout.ts';
+
+/** One adapter of a request: its slot on the GPU, a factor on its scale, and its widest rank rounded up to 4. */
+export interface Part {
+  readonly slot: number;
+  readonly scale: number;
+  readonly rank4: number;
+}
+
+export interface SamplerSettings {
+  /** 0 is greedy. */
+  readonly temperature: number;
+  /** A safe non-negative integer; its low and high 32 bits are Philox's key. */
+  readonly seed: number;
+}
+
+/** Rows of one sequence in one step: a chunk of its prompt, or one decode row. */
+export interface StepItem {
+  /** The sequence's row of the block table and its state slot, which are the same number. */
+  readonly slot: number;
+  /** Position of the first row. */
+  readonly start: number;
+  readonly count: number;
+  /** The tokens of the rows; undefined: one row, whose token the sampler left in the state slot. */
+  readonly tokens: readonly number[] | undefined;
+  /** Empty: the base model alone. */
+  readonly parts: readonly Part[];
+  /** How many of the last rows need logits. */
+  readonly logitRows: number;
+  /** Whether those logits come back to JS (`read`) or only feed the sampler (`stay`). */
+  readonly logits: 'read' | 'stay';
+  /** Present where the last row's logits give the next token. */
+  readonly sampler: SamplerSettings | undefined;
+}
+
+/** A step as numbers: what the kernels read and how wide their grids are. */
+export interface Plan {
+  readonly words: Uint32Array<ArrayBuffer>;
+  readonly rows: number;
+  readonly segments: number;
+  readonly rankQuads: number;
+  /** Rows of v that shrink writes: rows times their parts. */
+  readonly vRows: number;
+  readonly logitRows: number;
+  /** The first of the logit rows, which come back to JS. */
+  readonly readRows: number;
+  readonly samplers: number;
+  /** By item, in the order given: where its first logit row and its sampled id are; undefined where it has none. */
+  readonly logitRowOf: readonly (number | undefined)[];
+  readonly samplerOf: readonly (number | undefined)[];
+}
+
+/**
+ * Sorts a step's rows by adapter, cuts them into segments (S-LoRA and Punica's batching), and writes the metadata that the
+ * kernels read into one array of words, which is reused by the next call.
+ */
+export function createPlanner(layout: StepLayout): (items: readonly StepItem[]) => Plan {
+  const words = new Uint32Array(layout.words);
+  const floats = new Float32Array(words.buffer);
+  return (items) => {
+    const order = sortByAdapter(items);
+    const rowOf = writeRows(layout, words, items, order);
+    const segments = writeSegments(layout, words, floats, items, order, rowOf);
+    const logits = writeLogitRows(layout, words, items, rowOf);
+    const samplerOf: (number | undefined)[] = [];
+    let samplers = 0;
+    for (const [i, item] of items.entries()) {
+      samplerOf.push(item.sampler && samplers);
+      if (item.sampler) writeSampler(layout, words, floats, samplers++, item, logits.of[i]! + item.logitRows - 1);
+    }
+    const rows = items.reduce((sum, item) => sum + item.count, 0);
+    words[HEADER.rows] = rows;
+    words[HEADER.segments] = segments.count;
+    words[HEADER.rankQuads] = segments.rankQuads;
+    words[HEADER.logitRows] = logits.count;
+    words[HEADER.samplers] = samplers;
+    return {
+      words,
+      rows,
+      segments: segments.count,
+      rankQuads: segments.rankQuads,
+      vRows: segments.vRows,
+      logitRows: logits.count,
+      readRows: logits.read,
+      samplers,
+      logitRowOf: logits.of,
+      samplerOf,
+    };
+  };
+}
+
+/** Indices of the items with the base first, then by slot: items with the same adapters lie next to each other. */
+function sortByAdapter(items: readonly StepItem[]): number[] {
+  const key = (index: number): string => items[index]!.parts.map((part) => `${String(part.slot).padStart(6, '0')}:${part.scale}`).join();
+  const keys = items.map((_, index) => key(index));
+  return items.map((_, index) => index).sort((a, b) => (keys[a]! < keys[b]! ? -1 : keys[a]! > keys[b]! ? 1 : a - b));
+}
+
+function writeRows(layout: StepLayout, words: Uint32Array, items: readonly StepItem[], order: readonly number[]): number[] {
+  const rowOf: number[] = new Array(items.length);
+  let row = 0;
+  for (const index of order) {
+    const { slot, start, count, tokens } = items[index]!;
+    rowOf[index] = row;
+    for (let i = 0; i < count; i++, row++) {
+      const at = layout.rowsAt + row * ROW_WORDS;
+      words[at] = tokens ? tokens[i]! : TOKEN_IN_STATE + slot;
+      words[at + 1] = start + i;
+      words[at + 2] = slot;
+    }
+  }
+  if (row > layout.limits.rows) throw new RangeError(`A step of ${row} rows exceeds the ${layout.limits.rows} it may have`);
+  return rowOf;
+}
+
+function sameParts(a: readonly Part[], b: readonly Part[]): boolean {
+  return a.length === b.length && a.every((part, i) => part.slot === b[i]!.slot && part.scale === b[i]!.scale);
+}
+
+function writeSegments(
+  layout: StepLayout,
+  words: Uint32Array,
+  floats: Float32Array,
+  items: readonly StepItem[],
+  order: readonly number[],
+  rowOf: readonly number[],
+): { count: number; rankQuads: number; vRows: number } {
+  let count = 0;
+  let partCount = 0;
+  let rankQuads = 0;
+  let vRows = 0;
+  for (let first = 0; first < order.length;) {
+    const { parts } = items[order[first]!]!;
+    let rows = 0;
+    let next = first;
+    while (next < order.length && sameParts(items[order[next]!]!.parts, parts)) rows += items[order[next++]!]!.count;
+    if (parts.length > 0) {
+      const rowStart = rowOf[order[first]!]!;
+      for (let done = 0; done < rows; done += SEGMENT_ROWS) {
+        const at = layout.segmentsAt + count++ * SEGMENT_WORDS;
+        const rowCount = Math.min(SEGMENT_ROWS, rows - done);
+        words[at] = rowStart + done;
+        words[at + 1] = rowCount;
+        words[at + 2] = partCount;
+        words[at + 3] = parts.length;
+        words[at + 4] = vRows;
+        vRows += rowCount * parts.length;
+      }
+      for (const part of parts) {
+        const at = layout.partsAt + partCount++ * PART_WORDS;
+        words[at] = part.slot;
+        floats[at + 1] = part.scale;
+        rankQuads = Math.max(rankQuads, part.rank4 / 4);
+      }
+    }
+    first = next;
+  }
+  return { count, rankQuads, vRows };
+}
+
+/** Logit rows that JS reads come first, so that one copy of a prefix brings them back. */
+function writeLogitRows(layout: StepLayout, words: Uint32Array, items: readonly StepItem[], rowOf: readonly number[]) {
+  const of: (number | undefined)[] = new Array(items.length).fill(undefined);
+  let count = 0;
+  const write = (wanted: StepItem['logits']): void => {
+    for (const [i, item] of items.entries()) {
+      if (item.logits !== wanted || item.logitRows === 0) continue;
+      of[i] = count;
+      const first = rowOf[i]! + item.count - item.logitRows;
+      for (let j = 0; j < item.logitRows; j++) words[layout.logitRowsAt + count++] = first + j;
+    }
+  };
+  write('read');
+  const read = count;
+  write('stay');
+  if (count > layout.limits.logitRows) throw new RangeError(`A step of ${count} logit rows exceeds ${layout.limits.logitRows}`);
+  return { of, count, read };
+}
+
+function writeSampler(layout: StepLayout, words: Uint32Array, floats: Float32Array, index: number, item: StepItem, logitRow: number): void {
+  if (index >= layout.limits.samplers) throw new RangeError(`A step samples more than ${layout.limits.samplers} tokens`);
+  const at = layout.samplersAt + index * SAMPLER_WORDS;
+  const { temperature, seed } = item.sampler!;
+  words[at] = logitRow;
+  words[at + 1] = item.slot;
+  floats[at + 2] = temperature === 0 ? 0 : 1 / temperature;
+  words[at + 3] = seed >>> 0;
+  words[at + 4] = Math.floor(seed / 0x1_0000_0000);
+  // the position the token will have, which no batch, chunk or prefix changes
+  words[at + 5] = item.start + item.count;
+}
