@@ -1,0 +1,202 @@
+import { WebLoraError } from '../errors.ts';
+import { openGpu, type Gpu } from '../gpu/device.ts';
+import { createAdapterTiers, type AdapterEntry, type AdapterTiers } from './adapters.ts';
+import { loadModel, promptTokens, type Loaded } from './load.ts';
+import { createLoop, type Loop } from './loop.ts';
+import { checkEngineOptions, checkGenerateOptions, type EngineLimits } from './options.ts';
+import { createPages, type Pages } from './pages.ts';
+import { createRequest, type Request } from './request.ts';
+import { createScheduler, type Scheduler } from './scheduler.ts';
+import { checkDeterminism } from './self-check.ts';
+import { createStream } from './stream.ts';
+import type { Adapters, Engine, EngineOptions, GenerateOptions, Generation, GpuProvider, Prompt, Stats } from './types.ts';
+
+/** Steps in flight at once: one runs while the next is recorded. */
+const DEPTH = 2;
+
+interface Core extends Loaded {
+  readonly gpu: Gpu;
+  readonly precision: 'exact' | 'half';
+  readonly pages: Pages;
+  readonly scheduler: Scheduler;
+  readonly tiers: AdapterTiers;
+  readonly loop: Loop;
+  /** Set once: why the engine takes no more requests. */
+  over: WebLoraError | undefined;
+  nextId: number;
+}
+
+/**
+ * Loads a model and runs it in this thread.
+ * @throws TypeError for unknown options. @throws WebLoraError `gpu_missing`, `out_of_memory`, `not_deterministic`, `request_invalid`,
+ * and what reading the model's files throws; nothing stays on the GPU then.
+ */
+export async function createEngine(options: EngineOptions): Promise<Engine> {
+  const limits = checkEngineOptions(options);
+  const provider = options.gpu ?? (globalThis.navigator as { gpu?: GpuProvider } | undefined)?.gpu;
+  if (!provider) {
+    throw new WebLoraError('gpu_missing', 'This runtime has no WebGPU (navigator.gpu). In Node pass gpu: await dawn() from weblora/node.');
+  }
+  const gpu = await openGpu(provider);
+  try {
+    return face(await start(gpu, options, limits));
+  } catch (error) {
+    gpu.device.destroy();
+    throw error;
+  }
+}
+
+async function start(gpu: Gpu, options: EngineOptions, limits: EngineLimits): Promise<Core> {
+  const precision = options.precision ?? (gpu.software ? 'exact' : 'half');
+  const { sequences, batchRows, prefillChunk } = limits;
+  const loaded = await loadModel(gpu, options, {
+    precision,
+    maxModelLength: options.maxModelLength,
+    poolBytes: options.memory?.pool,
+    sequences,
+    batchRows,
+    depth: DEPTH,
+  });
+  const { model } = loaded;
+  if (options.deterministic) await checkDeterminism(model, gpu.description);
+  const pages = createPages(model.pool.pages);
+  const { contextLength, logitRows } = model;
+  const scheduler = createScheduler({ sequences, batchRows, prefillChunk, logitRows, contextLength }, pages);
+  const tiers = createAdapterTiers(model, precision, pages);
+  const core: Core = {
+    ...loaded,
+    gpu,
+    precision,
+    pages,
+    scheduler,
+    tiers,
+    loop: createLoop(model, scheduler, tiers, DEPTH),
+    over: undefined,
+    nextId: 0,
+  };
+  void gpu.lost.then((error) => {
+    core.over ??= error;
+    core.loop.failAll(error);
+  });
+  return core;
+}
+
+function face(core: Core): Engine {
+  const close = async (): Promise<void> => {
+    core.over ??= new WebLoraError('closed', 'The engine was closed');
+    core.loop.failAll(core.over);
+    core.model.destroy();
+    core.gpu.device.destroy();
+  };
+  return {
+    adapters: adaptersFace(core),
+    generate: (prompt, options = {}) => generate(core, prompt, options),
+    tokenize: async (prompt) => promptTokens(prompt, core.info),
+    model: async () => core.info,
+    stats: async () => stats(core),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** Starts a request now; whatever is wrong with it comes out of the generation, never out of this call. */
+function generate(core: Core, prompt: Prompt, options: GenerateOptions): Generation {
+  let request: Request | undefined;
+  const stream = createStream((reason) => request && core.loop.cancel(request, reason));
+  try {
+    checkGenerateOptions(options);
+    options.signal?.throwIfAborted();
+    if (core.over) throw core.over;
+    const adapter = options.adapter === undefined ? undefined : core.tiers.get(options.adapter).key;
+    request = createRequest({
+      id: core.nextId++,
+      prompt: promptTokens(prompt, core.info),
+      adapter,
+      options,
+      contextLength: core.model.contextLength,
+      endTokens: core.endTokens,
+      tokenizer: core.info.tokenizer,
+      stream,
+    });
+    core.loop.add(request);
+    followSignal(core, request, options.signal);
+  } catch (error) {
+    stream.fail(error);
+  }
+  return stream.generation;
+}
+
+function followSignal({ loop }: Core, request: Request, signal: AbortSignal | undefined): void {
+  if (!signal) return;
+  const abort = (): void => loop.cancel(request, signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  const forget = (): void => signal.removeEventListener('abort', abort);
+  request.stream.generation.result().then(forget, forget);
+}
+
+function adaptersFace(core: Core): Adapters {
+  const { tiers, scheduler, loop } = core;
+  const open = (): void => {
+    if (core.over) throw core.over;
+  };
+  return {
+    add: async (id, source) => {
+      open();
+      if (id === '') throw new WebLoraError('request_invalid', 'An adapter id may not be empty', { param: 'id' });
+      tiers.add(id, source);
+    },
+    load: async (id, { signal } = {}) => {
+      open();
+      const entry = tiers.get(id);
+      await untilAborted(bring(core, entry), signal);
+      return tiers.list().find((info) => info.id === id)!;
+    },
+    unload: async (id) => {
+      open();
+      tiers.unload(id, scheduler.neededAdapters());
+    },
+    remove: async (id) => {
+      open();
+      tiers.remove(id);
+      tiers.sweep(loop.adaptersInUse());
+    },
+    list: async () => tiers.list(),
+  };
+}
+
+async function bring({ tiers, scheduler, pages }: Core, entry: AdapterEntry): Promise<void> {
+  await tiers.read(entry);
+  if (await tiers.place(entry, scheduler.neededAdapters())) return;
+  const { total, kv, adapters } = pages.counts();
+  const held = `${total} pages (${kv} with requests, ${adapters} with adapters in use)`;
+  throw new WebLoraError('out_of_memory', `No room for "${entry.id}" among the pool's ${held}. Wait, or raise memory.pool.`);
+}
+
+/** The promise, or the signal's reason if that comes first; the work itself goes on for others who wait for it. */
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  signal.throwIfAborted();
+  let abort: () => void = () => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', abort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+function stats({ gpu, precision, loop, scheduler, pages, model }: Core): Stats {
+  return {
+    version: 1,
+    device: gpu.description,
+    software: gpu.software,
+    precision,
+    ...loop.counters(),
+    ...scheduler.counts(),
+    pages: pages.counts(),
+    gpuBytes: model.bytes(),
+  };
+}

@@ -1,0 +1,106 @@
+import { WebLoraError } from '../errors.ts';
+import { openFolder, readJson, readText, type Folder } from '../formats/folder.ts';
+import { openSafetensors } from '../formats/safetensors.ts';
+import type { Gpu } from '../gpu/device.ts';
+import { parseModelConfig, type ModelConfig } from '../model/config.ts';
+import { parseGenerationConfig } from '../model/generation-config.ts';
+import { buildModel, type Model, type ModelSettings } from '../model/model.ts';
+import { createChatTemplate, endTokenOf, findChatTemplate, type ChatTemplate } from '../text/chat-template.ts';
+import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import type { EngineOptions, ModelInfo } from './types.ts';
+
+/** A model folder, read and on the GPU. */
+export interface Loaded {
+  readonly model: Model;
+  readonly info: ModelInfo;
+  readonly endTokens: ReadonlySet<number>;
+}
+
+/**
+ * Reads a model folder (config, tokenizer, template, weights) and builds the model on the device.
+ * A folder without a tokenizer loads: it then serves token ids only.
+ * @throws WebLoraError what reading, parsing and building throw; nothing is left on the GPU.
+ */
+export async function loadModel(gpu: Gpu, options: EngineOptions, settings: ModelSettings): Promise<Loaded> {
+  const folder = await openFolder(options.model);
+  const config = parseModelConfig(await readJson(folder, 'config.json'), `${folder.location}/config.json`);
+  const generation = await readGeneration(folder);
+  const text = await readTokenizer(folder, options.tokenizer);
+  const files = await openSafetensors(folder, 'model');
+  const total = [...files.tensors.values()].reduce((sum, info) => sum + info.end - info.start, 0);
+  let loaded = 0;
+  const onProgress = (bytes: number, file: string): void => {
+    loaded += bytes;
+    options.onProgress?.({ loaded, total, file });
+  };
+  const model = await buildModel(gpu, files, config, settings, { onProgress, signal: options.signal });
+  const info: ModelInfo = {
+    name: folder.location.replace(/\/+$/, '').split('/').at(-1) ?? folder.location,
+    config,
+    maxModelLength: model.contextLength,
+    ...text,
+    defaults: generation.temperature === undefined ? {} : { temperature: generation.temperature },
+    ignoredDefaults: generation.ignored,
+  };
+  return { model, info, endTokens: endTokens(config, generation.endTokens, text) };
+}
+
+type Generation = ReturnType<typeof parseGenerationConfig>;
+
+async function readGeneration(folder: Folder): Promise<Generation> {
+  if ((await folder.size('generation_config.json')) === undefined) return parseGenerationConfig({}, folder.location);
+  return parseGenerationConfig(await readJson(folder, 'generation_config.json'), `${folder.location}/generation_config.json`);
+}
+
+interface Text {
+  readonly tokenizer: Tokenizer | undefined;
+  readonly chatTemplate: ChatTemplate | undefined;
+}
+
+async function readTokenizer(folder: Folder, given: Tokenizer | undefined): Promise<Text> {
+  const has = async (name: string): Promise<boolean> => (await folder.size(name)) !== undefined;
+  const config = (await has('tokenizer_config.json')) ? await readJson(folder, 'tokenizer_config.json') : undefined;
+  const jinja = (await has('chat_template.jinja')) ? await readText(folder, 'chat_template.jinja') : undefined;
+  const source = findChatTemplate(jinja, config);
+  const chatTemplate = source === undefined ? undefined : createChatTemplate({ template: source, tokenizerConfig: config });
+  if (given) return { tokenizer: given, chatTemplate };
+  if (!(await has('tokenizer.json'))) return { tokenizer: undefined, chatTemplate: undefined };
+  const tokenizer = createTokenizer(await readJson(folder, 'tokenizer.json'), config, `${folder.location}/tokenizer.json`);
+  return { tokenizer, chatTemplate };
+}
+
+/** The union of the end tokens that config, generation config and the template's turn end name. */
+function endTokens(config: ModelConfig, more: readonly number[], { tokenizer, chatTemplate }: Text): ReadonlySet<number> {
+  const ends = new Set([...config.endTokens, ...more]);
+  const turnEnd = tokenizer && chatTemplate ? endTokenOf(chatTemplate, tokenizer) : undefined;
+  if (turnEnd !== undefined) ends.add(turnEnd);
+  return ends;
+}
+
+/** Token ids of a prompt. @throws WebLoraError `tokenizer_missing`, `request_invalid` with param `prompt` or `messages`. */
+export function promptTokens(prompt: unknown, { tokenizer, chatTemplate, config }: ModelInfo): readonly number[] {
+  const tokens = encodePrompt(prompt, tokenizer, chatTemplate);
+  const bad = tokens.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= config.vocabSize);
+  if (tokens.length === 0)
+    throw new WebLoraError('request_invalid', 'The prompt is empty; it needs at least one token', { param: 'prompt' });
+  if (bad >= 0) {
+    const message = `Token ${String(tokens[bad])} at position ${bad} is no id of this vocabulary (0 to ${config.vocabSize - 1})`;
+    throw new WebLoraError('request_invalid', message, { param: 'prompt' });
+  }
+  return tokens;
+}
+
+function encodePrompt(prompt: unknown, tokenizer: Tokenizer | undefined, chatTemplate: ChatTemplate | undefined): readonly number[] {
+  if (Array.isArray(prompt) && prompt.every((item) => typeof item === 'number')) return prompt as readonly number[];
+  if (typeof prompt === 'string') {
+    if (!tokenizer) throw new WebLoraError('tokenizer_missing', 'This model came without a tokenizer: give token ids', { param: 'prompt' });
+    return tokenizer.encode(prompt, 'special');
+  }
+  if (!Array.isArray(prompt)) throw new TypeError('A prompt is a text, a list of token ids, or a list of messages');
+  if (!tokenizer) throw new WebLoraError('tokenizer_missing', 'This model came without a tokenizer: give token ids', { param: 'messages' });
+  if (!chatTemplate) {
+    throw new WebLoraError('request_invalid', 'This model has no chat template: give a text or token ids', { param: 'messages' });
+  }
+  // the template writes BOS itself where the model wants one
+  return tokenizer.encode(chatTemplate.render(prompt as { role: string; content: string }[]), 'plain');
+}

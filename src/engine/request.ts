@@ -1,0 +1,154 @@
+import { WebLoraError } from '../errors.ts';
+import type { ItemOutput } from '../model/model.ts';
+import type { SamplerSettings } from '../model/plan.ts';
+import { createDetokenizer, type Detokenizer } from '../text/detokenizer.ts';
+import { createStopMatcher, type StopMatcher } from '../text/stop.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import { tokenLogprob } from './logprobs.ts';
+import { createSequence, type Sequence } from './sequence.ts';
+import type { Stream } from './stream.ts';
+import type { Finish, GenerateOptions, Result, TokenLogprob } from './types.ts';
+
+/** One open call of `generate`: its sequence, what it turned into so far, and its reader. */
+export interface Request {
+  readonly sequence: Sequence;
+  readonly sampler: SamplerSettings;
+  readonly stream: Stream;
+  /** Whether the logits of these rows must come back to JS (`read`) or only feed the sampler. */
+  logitsOf(kind: 'prefill' | 'decode', samples: boolean): 'read' | 'stay';
+  /**
+   * Takes what a step computed for this request's rows from `start` on; returns whether the request is over.
+   * @throws WebLoraError `not_finite` where its logits were NaN or infinite.
+   */
+  take(start: number, count: number, output: ItemOutput, commit: (token: number) => void): 'open' | 'over';
+}
+
+export interface RequestParts {
+  readonly id: number;
+  readonly prompt: readonly number[];
+  readonly adapter: string | undefined;
+  readonly options: GenerateOptions;
+  readonly contextLength: number;
+  readonly endTokens: ReadonlySet<number>;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly stream: Stream;
+}
+
+/** A random seed for a request that named none: 32 bits are enough to tell requests apart. */
+function drawSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0]!;
+}
+
+/** @throws WebLoraError `context_length_exceeded` where prompt and answer do not fit. */
+export function createRequest(parts: RequestParts): Request {
+  const { id, prompt, adapter, options, contextLength, stream } = parts;
+  const room = contextLength - prompt.length;
+  const { maxTokens = room, temperature = 0, seed = drawSeed(), logprobs, promptLogprobs } = options;
+  if (maxTokens > room || room < 1) {
+    const asked = options.maxTokens === undefined ? 'at least 1 to generate' : `${maxTokens} to generate`;
+    throw new WebLoraError(
+      'context_length_exceeded',
+      `The context holds ${contextLength} tokens; the prompt has ${prompt.length} and ${asked} were asked for`,
+      { param: room < 1 ? 'prompt' : 'maxTokens' },
+    );
+  }
+  const logits = promptLogprobs === undefined ? 'sampled' : 'prompt';
+  const sequence = createSequence({ id, prompt, maxTokens, adapter, logits });
+  const answer = createAnswer(parts);
+  const prompts: (TokenLogprob | undefined)[] = [undefined];
+
+  const take: Request['take'] = (start, count, output, commit) => {
+    if (output.token === 'poisoned' || output.logits.some(notFinite)) {
+      const what = adapter === undefined ? 'The base model' : `Adapter "${options.adapter}"`;
+      throw new WebLoraError('not_finite', `${what} computed NaN or infinity for this request; nothing it answers can be trusted`);
+    }
+    const first = start + count - output.logits.length;
+    if (promptLogprobs !== undefined) {
+      for (const [i, row] of output.logits.entries()) {
+        const next = prompt[first + i + 1];
+        if (first + i < prompt.length && next !== undefined) prompts.push(tokenLogprob(row, next, promptLogprobs));
+      }
+    }
+    if (output.token === undefined) return 'open';
+    commit(output.token);
+    const logprob = logprobs === undefined ? undefined : tokenLogprob(output.logits.at(-1)!, output.token, logprobs);
+    const finish = answer.add(output.token, logprob, sequence.generated.length === maxTokens);
+    if (!finish) return 'open';
+    stream.end(answer.result(finish, promptLogprobs === undefined ? undefined : prompts));
+    return 'over';
+  };
+  const logitsOf: Request['logitsOf'] = (kind, samples) =>
+    (samples && logprobs !== undefined) || (kind === 'prefill' && promptLogprobs !== undefined) ? 'read' : 'stay';
+  return { sequence, sampler: { temperature, seed }, stream, logitsOf, take };
+}
+
+const EXPONENT = 0x7f800000;
+
+function notFinite(row: Float32Array): boolean {
+  const bits = new Uint32Array(row.buffer, row.byteOffset, row.length);
+  return bits.some((word) => (word & EXPONENT) === EXPONENT);
+}
+
+interface Ending {
+  readonly finish: Finish;
+  readonly stopReason: string | number | undefined;
+}
+
+interface Answer {
+  /** Adds a token, sends the chunk, and says how the answer ends where it does. */
+  add(token: number, logprob: TokenLogprob | undefined, last: boolean): Ending | undefined;
+  result(ending: Ending, promptLogprobs: readonly (TokenLogprob | undefined)[] | undefined): Result;
+}
+
+/** Turns tokens into text, stops at end tokens and stop strings, and feeds the reader. */
+function createAnswer({ prompt, options, endTokens, tokenizer, stream }: RequestParts): Answer {
+  const detokenizer: Detokenizer | undefined = tokenizer && createDetokenizer(tokenizer);
+  const matcher: StopMatcher = createStopMatcher(options.stop ?? []);
+  const stopIds = new Set(options.stopTokenIds);
+  const tokens: number[] = [];
+  const logprobs: TokenLogprob[] = [];
+  let text = '';
+
+  const usage = (): Result['usage'] => ({ promptTokens: prompt.length, completionTokens: tokens.length });
+  /** The token's new text, and how it ends the answer where it does. */
+  const read = (token: number, last: boolean): { shown: string; ending: Ending | undefined } => {
+    const isStop = stopIds.has(token);
+    const isEnd = isStop || (endTokens.has(token) && options.ignoreEos !== true);
+    const fresh = isEnd ? '' : (detokenizer?.push([token]) ?? '');
+    if (!isEnd && !last) {
+      const { text: shown, stop } = matcher.push(fresh);
+      return { shown, ending: stop === undefined ? undefined : { finish: 'stop', stopReason: stop } };
+    }
+    const safe = matcher.push(fresh + (detokenizer?.flush() ?? ''));
+    const held = safe.stop === undefined ? matcher.flush() : { text: '', stop: safe.stop };
+    const shown = safe.text + held.text;
+    if (held.stop !== undefined) return { shown, ending: { finish: 'stop', stopReason: held.stop } };
+    if (isEnd) return { shown, ending: { finish: 'stop', stopReason: isStop ? token : undefined } };
+    return { shown, ending: { finish: 'length', stopReason: undefined } };
+  };
+  return {
+    add: (token, logprob, last) => {
+      tokens.push(token);
+      if (logprob) logprobs.push(logprob);
+      const { shown, ending } = read(token, last);
+      text += shown;
+      stream.push({
+        text: shown,
+        tokens: [token],
+        ...(logprob && { logprobs: [logprob] }),
+        ...(ending && { finish: ending.finish, usage: usage() }),
+      });
+      return ending;
+    },
+    result: ({ finish, stopReason }, promptLogprobs) => ({
+      text,
+      tokens,
+      promptTokens: prompt,
+      finish,
+      ...(stopReason !== undefined && { stopReason }),
+      usage: usage(),
+      ...(options.logprobs !== undefined && { logprobs }),
+      ...(promptLogprobs && { promptLogprobs }),
+    }),
+  };
+}

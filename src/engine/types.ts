@@ -1,0 +1,194 @@
+import type { Folder } from '../formats/folder.ts';
+import type { ModelConfig } from '../model/config.ts';
+import type { ChatTemplate } from '../text/chat-template.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+
+/** Where a model or an adapter is read from: a folder's path or URL, dropped files, or anything that reads like a folder. */
+export type Source = string | URL | readonly File[] | Folder;
+
+/** Anything with WebGPU's `requestAdapter`: `navigator.gpu`, or what `dawn()` of `weblora/node` returns. */
+export interface GpuProvider {
+  requestAdapter(options?: object): Promise<unknown>;
+}
+
+export interface Progress {
+  readonly loaded: number;
+  readonly total: number;
+  readonly file: string;
+}
+
+export interface EngineOptions {
+  readonly model: Source;
+  /** Default: `navigator.gpu`. */
+  readonly gpu?: GpuProvider;
+  /** `exact`: weights as stored, f32 KV and adapters. `half`: f16 for KV, adapters and wider weights. Default: `half` on hardware, `exact` in software. */
+  readonly precision?: 'exact' | 'half';
+  /** A request's logits are the same, bit for bit, in any batch and any chunking; checked on this device at start (`not_deterministic`). */
+  readonly deterministic?: boolean;
+  /** Tokens of prompt and answer together. Default: the config's length or what the pool can hold, whichever is less. */
+  readonly maxModelLength?: number;
+  /** Bytes. `pool`: KV pages and resident adapters together. */
+  readonly memory?: { readonly pool?: number };
+  readonly limits?: {
+    /** Requests that run at once; others wait. Default 64. */
+    readonly sequences?: number;
+    /** Rows (tokens) of one step. Default 128. */
+    readonly batchRows?: number;
+    /** Prompt tokens of one request in one step. Default 64. */
+    readonly prefillChunk?: number;
+  };
+  /** In place of the folder's own tokenizer. */
+  readonly tokenizer?: Tokenizer;
+  readonly onProgress?: (progress: Progress) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface Message {
+  readonly role: string;
+  readonly content: string;
+}
+
+/** Text, token ids, or a conversation for the chat template. */
+export type Prompt = string | readonly number[] | readonly Message[];
+
+export interface GenerateOptions {
+  /** Id of a registered adapter; absent: the base model. */
+  readonly adapter?: string;
+  /** Default: the rest of the context. */
+  readonly maxTokens?: number;
+  /** 0 (default) is greedy; ties go to the lowest id. */
+  readonly temperature?: number;
+  /** A non-negative integer up to 2^53 − 1; drawn at random if absent. */
+  readonly seed?: number;
+  readonly stop?: readonly string[];
+  readonly stopTokenIds?: readonly number[];
+  /** End tokens do not end the answer. */
+  readonly ignoreEos?: boolean;
+  /** How many of the most likely tokens to report at each generated position; −1: the whole vocabulary; 0: the chosen token only. */
+  readonly logprobs?: number;
+  /** The same for every prompt position but the first. */
+  readonly promptLogprobs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Log-probabilities at one position, from raw logits (before temperature), float32 values. */
+export interface TokenLogprob {
+  readonly token: number;
+  readonly logprob: number;
+  /** 1 for the most likely token of the vocabulary. */
+  readonly rank: number;
+  /** The most likely tokens, best first; ties by lowest id. */
+  readonly topTokens: Uint32Array;
+  readonly topLogprobs: Float32Array;
+}
+
+export interface Usage {
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+}
+
+/** `stop`: an end token, stop token or stop string; `length`: maxTokens or the context was reached. */
+export type Finish = 'stop' | 'length';
+
+export interface Chunk {
+  /** New text; text that may be the beginning of a stop string is held back. */
+  readonly text: string;
+  /** New tokens, those whose text is still held back included. */
+  readonly tokens: readonly number[];
+  /** One per new token, where `logprobs` was asked. */
+  readonly logprobs?: readonly TokenLogprob[];
+  /** In the last chunk only. */
+  readonly finish?: Finish;
+  readonly usage?: Usage;
+}
+
+export interface Result {
+  /** The answer without end tokens and without the stop string. */
+  readonly text: string;
+  /** All generated tokens, the end token included. */
+  readonly tokens: readonly number[];
+  readonly promptTokens: readonly number[];
+  readonly finish: Finish;
+  /** The stop string or stop token id that ended it; undefined for an end token of the model and for `length`. */
+  readonly stopReason?: string | number;
+  readonly usage: Usage;
+  /** One per generated token, where asked. */
+  readonly logprobs?: readonly TokenLogprob[];
+  /** One per prompt token, undefined for the first, where asked. */
+  readonly promptLogprobs?: readonly (TokenLogprob | undefined)[];
+}
+
+/** Iterate for chunks, or ask for the whole result. Leaving the loop cancels the request. */
+export interface Generation extends AsyncIterable<Chunk> {
+  result(): Promise<Result>;
+}
+
+export interface AdapterInfo {
+  readonly id: string;
+  /** Where it was registered from, for people. */
+  readonly source: string;
+  /** `gpu`: in the pool; `heap`: packed in memory; `origin`: registered, not read yet. */
+  readonly tier: 'gpu' | 'heap' | 'origin';
+  /** Known once read. */
+  readonly digest?: string;
+  readonly rank?: number;
+  readonly bytes?: number;
+}
+
+export interface Adapters {
+  /** Registers an id; nothing is read before `load` or the first use. Throws `adapter_exists` where the id has another source. */
+  add(id: string, source: Source): Promise<void>;
+  /** Reads, checks and uploads it. Throws a typed error that names the file and the reason; nothing stays behind. */
+  load(id: string, options?: { readonly signal?: AbortSignal }): Promise<AdapterInfo>;
+  /** Frees its place on the GPU; it stays registered. Throws `adapter_busy` while requests run on it. */
+  unload(id: string): Promise<void>;
+  /** Forgets it. Requests that run keep what they started with. */
+  remove(id: string): Promise<void>;
+  list(): Promise<readonly AdapterInfo[]>;
+}
+
+/** Plain JSON; `version` rises when a field changes its meaning. */
+export interface Stats {
+  readonly version: 1;
+  readonly device: string;
+  readonly software: boolean;
+  readonly precision: 'exact' | 'half';
+  readonly steps: number;
+  /** Rows computed, prompt and decode. */
+  readonly promptRows: number;
+  readonly decodeRows: number;
+  /** Tokens given to requests. */
+  readonly tokens: number;
+  /** The largest step so far: its rows, sequences and distinct adapters. */
+  readonly maxBatch: { readonly rows: number; readonly sequences: number; readonly adapters: number };
+  readonly running: number;
+  readonly waiting: number;
+  readonly pages: { readonly total: number; readonly kv: number; readonly adapters: number };
+  /** Milliseconds in which at least one step was in flight. */
+  readonly busyMs: number;
+  readonly gpuBytes: number;
+}
+
+/** What an engine serves, for those who map requests onto it. */
+export interface ModelInfo {
+  readonly name: string;
+  readonly config: ModelConfig;
+  readonly maxModelLength: number;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly chatTemplate: ChatTemplate | undefined;
+  /** Values of generation_config.json that this engine serves; others are in `ignoredDefaults`. */
+  readonly defaults: { readonly temperature?: number };
+  /** Sampling values of generation_config.json that are not served, as `top_p=0.9`. */
+  readonly ignoredDefaults: readonly string[];
+}
+
+export interface Engine extends AsyncDisposable {
+  readonly adapters: Adapters;
+  generate(prompt: Prompt, options?: GenerateOptions): Generation;
+  /** Token ids of a prompt as `generate` would run them. */
+  tokenize(prompt: Prompt): Promise<readonly number[]>;
+  model(): Promise<ModelInfo>;
+  stats(): Promise<Stats>;
+  /** Ends open requests with `closed` and frees the GPU. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,27 @@
+export { createEngine } from './engine/engine.ts';
+export { WebLoraError } from './errors.ts';
+export type { ErrorCode } from './errors.ts';
+export type {
+  AdapterInfo,
+  Adapters,
+  Chunk,
+  Engine,
+  EngineOptions,
+  Finish,
+  GenerateOptions,
+  Generation,
+  GpuProvider,
+  Message,
+  ModelInfo,
+  Progress,
+  Prompt,
+  Result,
+  Source,
+  Stats,
+  TokenLogprob,
+  Usage,
+} from './engine/types.ts';
+export type { Folder } from './formats/folder.ts';
+export type { ModelConfig } from './model/config.ts';
+export type { ChatTemplate } from './text/chat-template.ts';
+export type { Tokenizer } from './text/tokenizer.ts';
