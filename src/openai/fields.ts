@@ -1,0 +1,160 @@
+import { field, invalid, shown } from './values.ts';
+import type { Body } from './values.ts';
+
+export type Endpoint = 'chat' | 'completions';
+
+/** Every field that an endpoint knows is on exactly one of three lists; nothing is silently ignored. */
+export interface FieldLists {
+  /** Read and obeyed. */
+  readonly honoured: ReadonlySet<string>;
+  /** Accepted with any value: they change nothing in an answer, wherever they are sent. */
+  readonly inert: ReadonlySet<string>;
+  /** Known and not served: accepted only at one of these values, which change nothing (`null` always does). */
+  readonly refused: ReadonlyMap<string, readonly unknown[]>;
+}
+
+const HONOURED = [
+  'model',
+  'n',
+  'seed',
+  'max_tokens',
+  'max_completion_tokens',
+  'temperature',
+  'stop',
+  'stop_token_ids',
+  'logprobs',
+  'prompt_logprobs',
+  'ignore_eos',
+  'return_token_ids',
+  'return_tokens_as_token_ids',
+];
+
+const INERT = [
+  'user',
+  'metadata',
+  'store',
+  'safety_identifier',
+  'service_tier',
+  'prompt_cache_key',
+  'prompt_cache_retention',
+  'request_id',
+];
+
+const REFUSED: readonly (readonly [string, readonly unknown[]])[] = [
+  ['stream', [false]],
+  ['stream_options', []],
+  ['lora', []],
+  ['top_p', [1]],
+  ['top_k', [0, -1]],
+  ['min_p', [0]],
+  ['presence_penalty', [0]],
+  ['frequency_penalty', [0]],
+  ['repetition_penalty', [1]],
+  ['length_penalty', [1]],
+  ['logit_bias', [{}]],
+  ['use_beam_search', [false]],
+  ['min_tokens', [0]],
+  ['include_stop_str_in_output', [false]],
+  ['skip_special_tokens', [true]],
+  ['spaces_between_special_tokens', [true]],
+  ['truncate_prompt_tokens', []],
+  ['allowed_token_ids', []],
+  ['bad_words', [[]]],
+  ['response_format', [{ type: 'text' }]],
+  ['structured_outputs', []],
+  ['guided_json', []],
+  ['guided_regex', []],
+  ['guided_choice', []],
+  ['guided_grammar', []],
+  ['guided_decoding_backend', []],
+  ['guided_whitespace_pattern', []],
+  ['structural_tag', []],
+  ['logits_processors', [[]]],
+  ['priority', [0]],
+  ['cache_salt', []],
+  ['kv_transfer_params', []],
+  ['vllm_xargs', []],
+  ['echo', [false]],
+];
+
+const COMPLETIONS_REFUSED: readonly (readonly [string, readonly unknown[]])[] = [
+  ['best_of', [1]],
+  ['suffix', ['']],
+  ['add_special_tokens', [true]],
+  ['prompt_embeds', []],
+];
+
+const CHAT_REFUSED: readonly (readonly [string, readonly unknown[]])[] = [
+  ['best_of', [1]],
+  ['tools', [[]]],
+  ['tool_choice', ['none', 'auto']],
+  ['parallel_tool_calls', [true, false]],
+  ['functions', [[]]],
+  ['function_call', ['none', 'auto']],
+  ['modalities', [['text']]],
+  ['audio', []],
+  ['prediction', []],
+  ['reasoning_effort', []],
+  ['verbosity', []],
+  ['web_search_options', []],
+  ['include_reasoning', [true]],
+  ['add_special_tokens', [false]],
+  ['add_generation_prompt', [true]],
+  ['continue_final_message', [false]],
+  ['documents', [[]]],
+  ['chat_template', []],
+  ['chat_template_kwargs', [{}]],
+  ['mm_processor_kwargs', [{}]],
+];
+
+/** The fields of each endpoint: OpenAI's and vLLM's. */
+export const FIELDS: Readonly<Record<Endpoint, FieldLists>> = {
+  chat: {
+    honoured: new Set([...HONOURED, 'messages', 'top_logprobs']),
+    inert: new Set(INERT),
+    refused: new Map([...REFUSED, ...CHAT_REFUSED]),
+  },
+  completions: {
+    honoured: new Set([...HONOURED, 'prompt']),
+    inert: new Set(INERT),
+    refused: new Map([...REFUSED, ...COMPLETIONS_REFUSED]),
+  },
+};
+
+/** What to do instead, where there is something better to say than "leave it out". */
+const ADVICE: Readonly<Record<string, string>> = {
+  stream: 'answers come whole here',
+  lora: 'name one adapter in model',
+};
+
+/** Throws `request_invalid` (`param` names the field) for the first field that is unknown, or known and not served at its value. */
+export function checkFields(endpoint: Endpoint, body: Body): void {
+  const lists = FIELDS[endpoint];
+  for (const name of Object.keys(body)) {
+    if (lists.honoured.has(name) || lists.inert.has(name)) continue;
+    const neutral = lists.refused.get(name);
+    if (neutral === undefined) throw invalid(name, unknownField(endpoint, name));
+    const value = field(body, name);
+    if (value === undefined || isNeutral(body, name, value, neutral)) continue;
+    throw invalid(name, refusedField(name, value, neutral));
+  }
+}
+
+function isNeutral(body: Body, name: string, value: unknown, neutral: readonly unknown[]): boolean {
+  // The best of n candidates, all n of them returned, is what n alone does.
+  if (name === 'best_of' && value === (field(body, 'n') ?? 1)) return true;
+  const text = JSON.stringify(value);
+  return neutral.some((allowed) => JSON.stringify(allowed) === text);
+}
+
+function unknownField(endpoint: Endpoint, name: string): string {
+  const url = endpoint === 'chat' ? '/v1/chat/completions' : '/v1/completions';
+  const hint = name === 'top_logprobs' ? ' (here logprobs is the number of tokens)' : '';
+  return `unknown field ${shown(name)}: ${url} does not have it${hint}; leave it out`;
+}
+
+function refusedField(name: string, value: unknown, neutral: readonly unknown[]): string {
+  const allowed = neutral.length === 0 ? '' : ` or set it to ${neutral.map(shown).join(' or ')}`;
+  const advice = Object.hasOwn(ADVICE, name) ? ` (${ADVICE[name]})` : '';
+  return `${name} is not served: leave it out${allowed}; it was ${shown(value)}${advice}`;
+}

@@ -1,0 +1,213 @@
+import { resolve } from 'node:path';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { baseNames } from '../openai/models.ts';
+
+/** An adapter as `--lora-modules` gives it. */
+export interface LoraModule {
+  readonly name: string;
+  readonly directory: string;
+}
+
+/** What both commands need to start an engine. */
+export interface ModelArguments {
+  /** As it was typed. */
+  readonly model: string;
+  readonly modules: readonly LoraModule[];
+  /** The names of the base model, the one to show first. */
+  readonly baseNames: readonly string[];
+  readonly maxModelLength: number | undefined;
+  readonly precision: 'exact' | 'half' | undefined;
+  readonly deterministic: boolean;
+  /** Bytes. */
+  readonly poolMemory: number | undefined;
+  readonly software: boolean;
+  readonly stats: boolean;
+  readonly debug: boolean;
+}
+
+/** `weblora chat`. */
+export interface ChatArguments extends ModelArguments {
+  readonly command: 'chat';
+  readonly message: string;
+  readonly maxTokens: number | undefined;
+  readonly temperature: number | undefined;
+  readonly seed: number | undefined;
+}
+
+/** `weblora run-batch`; `-` is standard input or output. */
+export interface BatchArguments extends ModelArguments {
+  readonly command: 'run-batch';
+  readonly input: string;
+  readonly output: string;
+}
+
+/** Nothing to run: help was printed (0), or what is wrong with the words (2). */
+export interface Ended {
+  readonly command: 'ended';
+  readonly exitCode: 0 | 2;
+}
+
+/** Where help and usage errors are written. */
+export interface UsageOutput {
+  /** What `--version` says. */
+  readonly version: string;
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+}
+
+/** The command that the words behind `weblora` ask for. Help and usage errors are written to `output`; nothing is thrown. */
+export function parseArguments(words: readonly string[], output: UsageOutput): ChatArguments | BatchArguments | Ended {
+  let parsed: ChatArguments | BatchArguments | undefined;
+  const program = new Command('weblora')
+    .description('One base language model and many LoRA adapters in shared batches on one WebGPU device.')
+    .version(output.version)
+    .exitOverride()
+    .configureOutput({ writeOut: output.out, writeErr: output.err });
+  chatCommand(program).action((model: string, options: ChatOptions, command: Command) => {
+    const { message, maxTokens, temperature, seed } = options;
+    parsed = { command: 'chat', ...modelArguments(model, options, command), message, maxTokens, temperature, seed };
+  });
+  batchCommand(program).action((options: BatchOptions, command: Command) => {
+    const { model, input, output: target } = options;
+    parsed = { command: 'run-batch', ...modelArguments(model, options, command), input, output: target };
+  });
+  try {
+    program.parse(words, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return { command: 'ended', exitCode: error.exitCode === 0 ? 0 : 2 };
+  }
+  return parsed ?? { command: 'ended', exitCode: 2 };
+}
+
+interface ModelOptions {
+  readonly loraModules?: readonly LoraModule[];
+  readonly servedModelName?: string;
+  readonly maxModelLen?: number;
+  readonly precision?: 'exact' | 'half';
+  readonly deterministic?: boolean;
+  readonly poolMemory?: number;
+  readonly software?: boolean;
+  readonly stats?: boolean;
+  readonly debug?: boolean;
+}
+
+interface ChatOptions extends ModelOptions {
+  readonly message: string;
+  readonly maxTokens?: number;
+  readonly temperature?: number;
+  readonly seed?: number;
+}
+
+interface BatchOptions extends ModelOptions {
+  readonly model: string;
+  readonly input: string;
+  readonly output: string;
+}
+
+function chatCommand(program: Command): Command {
+  const command = program
+    .command('chat')
+    .description('ask the base model and every adapter the same message, all in one batch')
+    .argument('<model>', 'folder or address of the base model', filled)
+    .requiredOption('--message <text>', 'the message', filled)
+    .option('--max-tokens <n>', 'tokens of each answer (default: the rest of the context)', integer(1))
+    .option('--temperature <t>', '0 is greedy, the default', temperatureValue)
+    .option('--seed <n>', 'with --temperature: the same seed gives the same answers', integer(0));
+  return withModelOptions(command);
+}
+
+function batchCommand(program: Command): Command {
+  const command = program
+    .command('run-batch')
+    .description('run a file of OpenAI requests, one JSON object a line, as one continuously batched load')
+    .requiredOption('-i, --input <file>', 'requests ("-": standard input)', filled)
+    .requiredOption('-o, --output <file>', 'where the records go ("-": standard output)', filled)
+    .requiredOption('--model <model>', 'folder or address of the base model', filled);
+  return withModelOptions(command);
+}
+
+function withModelOptions(command: Command): Command {
+  return command
+    .option('--lora-modules <name=dir...>', 'adapters: the name requests use, and the folder', loraModule)
+    .option('--served-model-name <name>', 'the base model’s only name (default: its folder’s name, and the path as typed)', filled)
+    .option('--max-model-len <n>', 'context: tokens of prompt and answer together', integer(1))
+    .addOption(new Option('--precision <kind>', 'exact: weights as stored, 32-bit cache and adapters').choices(['exact', 'half']))
+    .option('--deterministic', 'the same answer, bit for bit, in any batch')
+    .option('--pool-memory <bytes>', 'for cache and adapters together, as 512M or 2G', byteCount)
+    .option('--software', 'compute on the processor even where there is a GPU')
+    .option('--stats', 'print the engine’s counters as JSON on standard error at the end')
+    .option('--debug', 'print stack traces');
+}
+
+function modelArguments(model: string, options: ModelOptions, command: Command): ModelArguments {
+  const modules = options.loraModules ?? [];
+  const names = namesOf(model, options.servedModelName);
+  const seen = new Set<string>();
+  for (const { name } of modules) {
+    if (names.includes(name)) {
+      const advice =
+        options.servedModelName === undefined ? 'rename the adapter, or the model with --served-model-name' : 'rename one of them';
+      command.error(`error: --lora-modules: '${name}' is also a name of the base model: ${advice}`);
+    }
+    if (seen.has(name)) command.error(`error: --lora-modules: the name '${name}' is given twice`);
+    seen.add(name);
+  }
+  return {
+    model,
+    modules,
+    baseNames: names,
+    maxModelLength: options.maxModelLen,
+    precision: options.precision,
+    deterministic: options.deterministic ?? false,
+    poolMemory: options.poolMemory,
+    software: options.software ?? false,
+    stats: options.stats ?? false,
+    debug: options.debug ?? false,
+  };
+}
+
+/** The base's names; a path that ends in `.` or `..` is named by the folder that it means. */
+function namesOf(model: string, served: string | undefined): readonly string[] {
+  const [name, ...others] = baseNames(/(^|[\\/])\.{1,2}[\\/]*$/.test(model) ? resolve(model) : model, served);
+  return served !== undefined || name === undefined ? baseNames(model, served) : [...new Set([name, model, ...others])];
+}
+
+function loraModule(value: string, before: readonly LoraModule[] = []): readonly LoraModule[] {
+  const equals = value.indexOf('=');
+  if (equals === -1) throw new InvalidArgumentError('Expected NAME=DIR, with an equals sign.');
+  const name = value.slice(0, equals);
+  const directory = value.slice(equals + 1);
+  if (name === '') throw new InvalidArgumentError('The name before the equals sign is empty.');
+  if (/\p{Cc}/u.test(name)) throw new InvalidArgumentError('The name has control characters in it.');
+  if (directory === '') throw new InvalidArgumentError('The folder behind the equals sign is empty.');
+  return [...before, { name, directory }];
+}
+
+function filled(value: string): string {
+  if (value.trim() === '') throw new InvalidArgumentError('It is empty.');
+  return value;
+}
+
+function integer(min: number): (value: string) => number {
+  return (value) => {
+    const number = /^\d+$/.test(value) ? Number(value) : Number.NaN;
+    if (Number.isSafeInteger(number) && number >= min) return number;
+    throw new InvalidArgumentError(`Expected a whole number from ${min} on.`);
+  };
+}
+
+function temperatureValue(value: string): number {
+  const number = /^\d*\.?\d+$/.test(value) ? Number(value) : Number.NaN;
+  if (number >= 0 && number <= 2) return number;
+  throw new InvalidArgumentError('Expected a number from 0 to 2.');
+}
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
+
+function byteCount(value: string): number {
+  const [, digits = '', unit = ''] = /^(\d+)([kmg]?)(?:i?b)?$/i.exec(value) ?? [];
+  const bytes = digits === '' ? Number.NaN : Number(digits) * (UNITS[unit.toLowerCase()] ?? Number.NaN);
+  if (Number.isSafeInteger(bytes) && bytes > 0) return bytes;
+  throw new InvalidArgumentError('Expected a number of bytes, such as 512M or 2G.');
+}

@@ -1,0 +1,55 @@
+import { WebLoraError } from '../errors.ts';
+import type { Engine, ModelInfo } from '../engine/types.ts';
+import type { LoraModule, ModelArguments } from './cli-arguments.ts';
+import { say } from './cli-host.ts';
+import type { Host } from './cli-host.ts';
+
+/**
+ * Starts an engine, loads every adapter and says on standard error how long the context is. Throws `WebLoraError`; an adapter that
+ * cannot be served is named as the user named it, and nothing is left running.
+ */
+export async function startEngine(args: ModelArguments, host: Host): Promise<Engine> {
+  const gpu = await host.dawn({ software: args.software, onNotice: (line) => say(host, line) });
+  const engine = await host.createEngine({
+    model: args.model,
+    gpu,
+    deterministic: args.deterministic,
+    signal: host.signal,
+    ...(args.precision === undefined ? {} : { precision: args.precision }),
+    ...(args.maxModelLength === undefined ? {} : { maxModelLength: args.maxModelLength }),
+    ...(args.poolMemory === undefined ? {} : { memory: { pool: args.poolMemory } }),
+  });
+  try {
+    for (const module of args.modules) await loadModule(engine, module, host.signal);
+    const info = await engine.model();
+    say(host, contextLine(info, args.maxModelLength));
+    if (info.ignoredDefaults.length > 0) {
+      say(host, `generation_config.json: not served and left out: ${info.ignoredDefaults.join(', ')}`);
+    }
+    return engine;
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+async function loadModule(engine: Engine, module: LoraModule, signal: AbortSignal): Promise<void> {
+  try {
+    await engine.adapters.add(module.name, module.directory);
+    await engine.adapters.load(module.name, { signal });
+  } catch (error) {
+    if (!(error instanceof WebLoraError)) throw error;
+    throw new WebLoraError(error.code, `adapter '${module.name}' (${module.directory}) cannot be served: ${error.message}`, {
+      cause: error,
+    });
+  }
+}
+
+/** The context's length, and why it is what it is. */
+export function contextLine(info: ModelInfo, asked: number | undefined): string {
+  const { contextLength } = info.config;
+  const tokens = info.maxModelLength;
+  if (tokens === asked) return `context: ${tokens} tokens (--max-model-len; the config allows ${contextLength})`;
+  if (tokens === contextLength) return `context: ${tokens} tokens (config)`;
+  return `context: ${tokens} tokens (what the pool can hold; the config allows ${contextLength}; see --pool-memory)`;
+}

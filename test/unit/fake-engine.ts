@@ -1,0 +1,223 @@
+import type {
+  AdapterInfo,
+  Adapters,
+  Chunk,
+  Engine,
+  GenerateOptions,
+  Generation,
+  ModelInfo,
+  Prompt,
+  Result,
+  Stats,
+  TokenLogprob,
+} from '../../src/engine/types.ts';
+import { WebLoraError } from '../../src/errors.ts';
+import type { Tokenizer } from '../../src/text/tokenizer.ts';
+
+export const END = 256;
+const USER = 257;
+/** No token has this id: vocabularies are padded. */
+export const UNUSED = 258;
+export const VOCABULARY = 259;
+
+/** GPT-2's byte alphabet, counted off here again so that a mistake in the library's table shows. */
+function letterOf(byte: number): string {
+  const order = [...range(33, 126), ...range(161, 172), ...range(174, 255)];
+  const others = range(0, 255).filter((value) => !order.includes(value));
+  return String.fromCodePoint(order.includes(byte) ? byte : 256 + others.indexOf(byte));
+}
+
+function range(first: number, last: number): number[] {
+  return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+}
+
+/** One token per byte, spelt as byte-level tokenizers spell them. */
+export const byteTokenizer: Tokenizer = {
+  encode: (text) => [...new TextEncoder().encode(text)],
+  decode: (ids) => new TextDecoder().decode(Uint8Array.from(ids.filter((id) => id < 256))),
+  token: (id) => (id < 256 ? letterOf(id) : id === END ? '<|end|>' : id === USER ? '<|user|>' : undefined),
+  id: () => undefined,
+};
+
+export interface Call {
+  readonly prompt: Prompt;
+  readonly options: GenerateOptions;
+}
+
+export interface FakeEngine extends Engine {
+  readonly calls: readonly Call[];
+  /** How many generations were ended by their signal. */
+  cancelled(): number;
+  closed(): boolean;
+}
+
+export interface FakeOptions {
+  readonly adapters?: readonly string[];
+  readonly maxModelLength?: number;
+  readonly tokenizer?: 'bytes' | 'none';
+  readonly temperature?: number;
+  /** Ids that `load` refuses, with the reason. */
+  readonly broken?: Readonly<Record<string, string>>;
+  /** What the model answers, by adapter id or `base`; otherwise `NAME says ECHO OF THE PROMPT`. */
+  readonly answers?: Readonly<Record<string, string>>;
+}
+
+/**
+ * An engine of the public contract without a model: adapter `x` answers `x says ` and the prompt. A prompt with FAIL in it fails
+ * with `not_finite` at once, one with HANG waits for its signal, one with LATE answers 20 ms later than others.
+ */
+export function fakeEngine(options: FakeOptions = {}): FakeEngine {
+  const calls: Call[] = [];
+  const registered = new Map<string, AdapterInfo>(
+    (options.adapters ?? []).map((id) => [id, { id, source: `/adapters/${id}`, tier: 'gpu' }]),
+  );
+  const tokenizer = options.tokenizer === 'none' ? undefined : byteTokenizer;
+  let cancelled = 0;
+  let closed = false;
+  const tokenize = async (prompt: Prompt): Promise<readonly number[]> => {
+    if (typeof prompt !== 'string' && prompt.every((item) => typeof item === 'number')) return prompt as readonly number[];
+    if (tokenizer === undefined) throw new WebLoraError('tokenizer_missing', 'fake has no tokenizer: give token ids');
+    if (typeof prompt === 'string') return tokenizer.encode(prompt, 'special');
+    const messages = prompt as readonly { readonly content: string }[];
+    return [USER, ...messages.flatMap((message) => tokenizer.encode(message.content, 'plain'))];
+  };
+  const answer = async (prompt: Prompt, asked: GenerateOptions): Promise<Result> => {
+    calls.push({ prompt, options: asked });
+    if (closed) throw new WebLoraError('closed', 'the engine was closed');
+    if (asked.adapter !== undefined && !registered.has(asked.adapter)) throw new WebLoraError('adapter_unknown', `no ${asked.adapter}`);
+    const ids = await tokenize(prompt);
+    const text = byteTokenizer.decode(ids);
+    if (text.includes('FAIL')) throw new WebLoraError('not_finite', 'logits are not finite');
+    if (text.includes('LATE')) await new Promise((resolve) => setTimeout(resolve, 20));
+    if (text.includes('HANG')) {
+      await new Promise((resolve) => asked.signal?.addEventListener('abort', resolve, { once: true }));
+      cancelled++;
+      throw asked.signal?.reason;
+    }
+    return resultOf(ids, asked, options, tokenizer);
+  };
+  return {
+    calls,
+    cancelled: () => cancelled,
+    closed: () => closed,
+    adapters: fakeAdapters(registered, options.broken ?? {}),
+    tokenize,
+    generate: (prompt, asked = {}) => generationOf(() => answer(prompt, asked)),
+    model: async () => modelInfo(options, tokenizer),
+    stats: async () => STATS,
+    close: async () => void (closed = true),
+    [Symbol.asyncDispose]: async () => void (closed = true),
+  };
+}
+
+const STATS: Stats = {
+  version: 1,
+  device: 'fake',
+  software: true,
+  precision: 'exact',
+  steps: 3,
+  promptRows: 10,
+  decodeRows: 20,
+  tokens: 20,
+  maxBatch: { rows: 9, sequences: 9, adapters: 8 },
+  running: 0,
+  waiting: 0,
+  pages: { total: 10, kv: 1, adapters: 1 },
+  busyMs: 5,
+  gpuBytes: 100,
+};
+
+function modelInfo(options: FakeOptions, tokenizer: Tokenizer | undefined): ModelInfo {
+  return {
+    name: 'base',
+    config: {
+      vocabSize: VOCABULARY,
+      hiddenSize: 8,
+      intermediateSize: 8,
+      layers: 1,
+      heads: 1,
+      kvHeads: 1,
+      headDim: 8,
+      normEpsilon: 1e-5,
+      ropeTheta: 10000,
+      tiedEmbeddings: true,
+      contextLength: 512,
+      bosToken: undefined,
+      endTokens: [END],
+    },
+    maxModelLength: options.maxModelLength ?? 512,
+    tokenizer,
+    chatTemplate: undefined,
+    defaults: options.temperature === undefined ? {} : { temperature: options.temperature },
+    ignoredDefaults: [],
+  };
+}
+
+function fakeAdapters(registered: Map<string, AdapterInfo>, broken: Readonly<Record<string, string>>): Adapters {
+  return {
+    add: async (id, source) => void registered.set(id, { id, source: String(source), tier: 'origin' }),
+    load: async (id) => {
+      const reason = broken[id];
+      if (reason !== undefined) throw new WebLoraError('adapter_setting', reason);
+      const info = registered.get(id);
+      if (info === undefined) throw new WebLoraError('adapter_unknown', `no ${id}`);
+      return info;
+    },
+    unload: async () => undefined,
+    remove: async (id) => void registered.delete(id),
+    list: async () => [...registered.values()],
+  };
+}
+
+function resultOf(ids: readonly number[], asked: GenerateOptions, options: FakeOptions, tokenizer: Tokenizer | undefined): Result {
+  const name = asked.adapter ?? 'base';
+  const draw = (asked.temperature ?? 0) > 0 ? ` #${asked.seed}` : '';
+  const whole = options.answers?.[name] ?? `${name} says ${byteTokenizer.decode(ids)}${draw}`;
+  const all = [...new TextEncoder().encode(whole), END];
+  const tokens = all.slice(0, asked.maxTokens ?? all.length);
+  const text = tokenizer?.decode(tokens) ?? '';
+  const stop = asked.stop?.find((word) => text.includes(word));
+  const count = asked.logprobs;
+  return {
+    text: stop === undefined ? text : text.slice(0, text.indexOf(stop)),
+    tokens,
+    promptTokens: ids,
+    finish: stop !== undefined || tokens.at(-1) === END ? 'stop' : 'length',
+    ...(stop === undefined ? {} : { stopReason: stop }),
+    usage: { promptTokens: ids.length, completionTokens: tokens.length },
+    ...(count === undefined ? {} : { logprobs: tokens.map((token, index) => logprobAt(token, index, count)) }),
+    ...(asked.promptLogprobs === undefined
+      ? {}
+      : { promptLogprobs: ids.map((token, index) => (index === 0 ? undefined : logprobAt(token, index, asked.promptLogprobs ?? 0))) }),
+  };
+}
+
+/** Log-probabilities of made-up logits that put the tokens into another order at every position. */
+export function logprobAt(token: number, position: number, count: number): TokenLogprob {
+  const logit = (id: number): number => -((id * 50 + position * 13) % VOCABULARY) / 20;
+  const ids = range(0, VOCABULARY - 1);
+  const total = Math.log(ids.reduce((sum, id) => sum + Math.exp(logit(id)), 0));
+  const order = ids.toSorted((a, b) => logit(b) - logit(a) || a - b);
+  const top = order.slice(0, count === -1 ? VOCABULARY : count);
+  return {
+    token,
+    logprob: Math.fround(logit(token) - total),
+    rank: order.indexOf(token) + 1,
+    topTokens: Uint32Array.from(top),
+    topLogprobs: Float32Array.from(top, (id) => logit(id) - total),
+  };
+}
+
+function generationOf(answer: () => Promise<Result>): Generation {
+  let pending: Promise<Result> | undefined;
+  const result = (): Promise<Result> => (pending ??= answer());
+  return {
+    result,
+    async *[Symbol.asyncIterator](): AsyncGenerator<Chunk> {
+      const { text, tokens, finish, usage } = await result();
+      const half = Math.floor(text.length / 2);
+      yield { text: text.slice(0, half), tokens: tokens.slice(0, half) };
+      yield { text: text.slice(half), tokens: tokens.slice(half), finish, usage };
+    },
+  };
+}

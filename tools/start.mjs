@@ -1,0 +1,35 @@
+// `npm start -- "your own message"`: the small model and its eight adapters, all asked at once.
+// Options of `weblora chat` may follow: `npm start -- --software "…"`.
+import { fileURLToPath } from 'node:url';
+import { relative } from 'node:path';
+import { parseArgs } from 'node:util';
+
+const DEFAULT_MESSAGE = 'Hi, I want to order nine white lamps and ship them to North Williamberg. You are always so helpful!';
+const ADAPTERS = ['json', 'sql', 'spanish', 'pirate', 'redact', 'sentiment', 'emoji', 'title'];
+/** Options that take a word: it is theirs and no part of the message. */
+const WITH_VALUE = ['message', 'max-tokens', 'temperature', 'seed', 'max-model-len', 'precision', 'pool-memory', 'served-model-name'];
+
+const folder = relative(process.cwd(), fileURLToPath(new URL('../public/models/frontdesk', import.meta.url)));
+const { tokens } = parseArgs({
+  options: Object.fromEntries(WITH_VALUE.map((name) => [name, { type: 'string' }])),
+  allowPositionals: true,
+  strict: false,
+  tokens: true,
+});
+const words = tokens.filter((token) => token.kind === 'positional').map((token) => token.value);
+const options = tokens
+  .filter((token) => token.kind === 'option')
+  .flatMap((token) => (token.value === undefined ? [token.rawName] : [token.rawName, token.value]));
+const message = words.length === 0 ? DEFAULT_MESSAGE : words.join(' ');
+
+process.argv.splice(
+  2,
+  Number.POSITIVE_INFINITY,
+  'chat',
+  `${folder}/base`,
+  ...(options.includes('--message') ? [] : [`--message=${message}`]),
+  ...options,
+  '--lora-modules',
+  ...ADAPTERS.map((name) => `${name}=${folder}/adapters/${name}`),
+);
+await import('../dist/cli.js');
