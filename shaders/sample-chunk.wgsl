@@ -13,7 +13,9 @@ const EXPONENT = 0x7f800000u;
 fn gumbel(quad: u32, position: u32, seed: vec2u) -> vec4f {
   let words = philox(vec4u(quad, position, 0u, 0u), seed);
   let u = (vec4f(words >> vec4u(9u)) + 0.5) * 1.1920928955078125e-7;   // 2^-23; one bit more would round the largest to 1
-  return -log(-log(u));
+  // WGSL's log may be off by 2^-21 near 1, which is more than log(u) itself there: its series instead (1 - u is exact)
+  let rest = 1.0 - u;
+  return -log(select(-log(u), rest + rest * rest * (0.5 + rest / 3.0), rest < vec4f(0.015625)));
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -22,7 +24,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
   let sampler_index = i / CHUNKS;
   let chunk = i % CHUNKS;
   if (sampler_index >= sampler_count()) { return; }
-  let record = SAMPLERS_AT + sampler_index * 16u;
+  let record = sampler_at(sampler_index);
   let row = step[record];
   let inverse_temperature = bitcast<f32>(step[record + 2u]);   // 0: greedy
   let seed = vec2u(step[record + 3u], step[record + 4u]);

@@ -20,6 +20,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
     poisoned |= candidate.z;
     if (bitcast<f32>(candidate.x) > bitcast<f32>(winner.x)) { winner = candidate; }
   }
-  state[step[SAMPLERS_AT + i * 16u + 1u]] = winner.y;
+  state[step[sampler_at(i) + 1u]] = winner.y;
   ids[i] = select(winner.y, POISONED, poisoned != 0u);
 }

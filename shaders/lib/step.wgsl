@@ -35,3 +35,6 @@ fn part_at(i: u32) -> Part {
 
 // The batch row whose logits are row i of the logits.
 fn logit_row_at(i: u32) -> u32 { return step[LOGIT_ROWS_AT + i]; }
+
+// Where sampler i's record starts: logit row, state slot, 1 / temperature, seed low, seed high, position.
+fn sampler_at(i: u32) -> u32 { return SAMPLERS_AT + i * 16u; }

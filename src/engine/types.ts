@@ -56,7 +56,7 @@ export interface GenerateOptions {
   readonly adapter?: string;
   /** Default: the rest of the context. */
   readonly maxTokens?: number;
-  /** 0 (default) is greedy; ties go to the lowest id. */
+  /** 0 (default) is greedy, as is anything below 1e-5; ties go to the lowest id. */
   readonly temperature?: number;
   /** A non-negative integer up to 2^53 − 1; drawn at random if absent. */
   readonly seed?: number;

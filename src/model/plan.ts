@@ -16,8 +16,11 @@ export interface Part {
   readonly rank4: number;
 }
 
+/** Below it a temperature is greedy, as in vLLM: its inverse would leave f32's range. */
+const LEAST_TEMPERATURE = 1e-5;
+
 export interface SamplerSettings {
-  /** 0 is greedy. */
+  /** 0 is greedy, and so is anything below 1e-5. */
   readonly temperature: number;
   /** A safe non-negative integer; its low and high 32 bits are Philox's key. */
   readonly seed: number;
@@ -155,6 +158,7 @@ function writeSegments(
         words[at + 4] = vRows;
         vRows += rowCount * parts.length;
       }
+      if (partCount + parts.length > layout.limits.rows) throw new RangeError(`A step has more than ${layout.limits.rows} parts`);
       for (const part of parts) {
         const at = layout.partsAt + partCount++ * PART_WORDS;
         words[at] = part.slot;
@@ -192,7 +196,7 @@ function writeSampler(layout: StepLayout, words: Uint32Array, floats: Float32Arr
   const { temperature, seed } = item.sampler!;
   words[at] = logitRow;
   words[at + 1] = item.slot;
-  floats[at + 2] = temperature === 0 ? 0 : 1 / temperature;
+  floats[at + 2] = temperature < LEAST_TEMPERATURE ? 0 : 1 / temperature;
   words[at + 3] = seed >>> 0;
   words[at + 4] = Math.floor(seed / 0x1_0000_0000);
   // the position the token will have, which no batch, chunk or prefix changes

@@ -1,0 +1,3 @@
+export { dawn } from './node/dawn.ts';
+export type { DawnOptions } from './node/dawn.ts';
+export type { GpuProvider } from './engine/types.ts';

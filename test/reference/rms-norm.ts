@@ -1,0 +1,22 @@
+export interface RmsNormInput {
+  /** (any, stride), `width` of each row used. */
+  readonly x: ArrayLike<number>;
+  /** (width) */
+  readonly weight: ArrayLike<number>;
+  /** The row of x that each row of y is made from. */
+  readonly rows: readonly number[];
+  readonly width: number;
+  readonly stride: number;
+  readonly epsilon: number;
+}
+
+/** y: (rows, stride), `width` of each row written. */
+export function rmsNorm({ x, weight, rows, width, stride, epsilon }: RmsNormInput, y: Float64Array): void {
+  for (let i = 0; i < rows.length; i++) {
+    const from = rows[i]! * stride;
+    let squares = 0;
+    for (let k = 0; k < width; k++) squares += x[from + k]! * x[from + k]!;
+    const rms = Math.sqrt(squares / width + epsilon);
+    for (let k = 0; k < width; k++) y[i * stride + k] = (x[from + k]! / rms) * weight[k]!;
+  }
+}

@@ -1,0 +1,128 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createBuffers, type Buffers } from '../../src/gpu/buffers.ts';
+import { openGpu, type Gpu } from '../../src/gpu/device.ts';
+import { createPipelines, type Pipelines } from '../../src/gpu/pipelines.ts';
+import { createPoolMemory } from '../../src/gpu/pool-memory.ts';
+import { record } from '../../src/gpu/recorder.ts';
+import type { PoolType, WeightType } from '../../src/kernels/libraries.ts';
+import { stepLayout } from '../../src/kernels/step-layout.ts';
+import { createActivations } from '../../src/model/activations.ts';
+import type { ModelConfig } from '../../src/model/config.ts';
+import { buildForward } from '../../src/model/forward.ts';
+import type { Plan } from '../../src/model/plan.ts';
+import { modelShape, padded, type ModelShape } from '../../src/model/shape.ts';
+import type { ModelWeights, Plane } from '../../src/model/weights.ts';
+import { describeNull } from '../device.ts';
+import { KERNELS } from './wgsl.ts';
+
+const LIMITS = { rows: 8, logitRows: 8, samplers: 4 };
+
+const CONFIG: ModelConfig = {
+  vocabSize: 301,
+  hiddenSize: 36,
+  intermediateSize: 100,
+  layers: 2,
+  heads: 4,
+  kvHeads: 2,
+  headDim: 24,
+  normEpsilon: 1e-5,
+  ropeTheta: 10_000,
+  tiedEmbeddings: false,
+  contextLength: 40,
+  bosToken: undefined,
+  endTokens: [],
+};
+
+/** Odd widths; SmolLM2-135M's; Llama 3.2 1B's, with several splits of K. */
+const CONFIGS: readonly { readonly name: string; readonly config: ModelConfig }[] = [
+  { name: 'odd widths', config: CONFIG },
+  { name: 'heads of 64', config: { ...CONFIG, hiddenSize: 576, intermediateSize: 1536, heads: 9, kvHeads: 3, headDim: 64, layers: 1 } },
+  {
+    name: 'several splits',
+    config: { ...CONFIG, hiddenSize: 2048, intermediateSize: 8192, heads: 32, kvHeads: 8, headDim: 64, layers: 1 },
+  },
+  { name: 'one kv head', config: { ...CONFIG, heads: 8, kvHeads: 1, headDim: 8, layers: 1, normEpsilon: 1e-6 } },
+];
+
+/** Planes without numbers, the embedding in two chunks. */
+function emptyWeights(buffers: Buffers, config: ModelConfig, { groups }: ModelShape, type: WeightType): ModelWeights {
+  const buffer = buffers.storage('empty', 256);
+  const plane = (rows: number, width: number): Plane => ({ type, rows, width, chunks: [{ buffer, firstRow: 0, rows }] });
+  const chunks = [
+    { buffer, firstRow: 0, rows: 200 },
+    { buffer, firstRow: 200, rows: config.vocabSize - 200 },
+  ];
+  const embedding = { ...plane(config.vocabSize, config.hiddenSize), chunks };
+  const layer = {
+    inputNorm: buffer,
+    postNorm: buffer,
+    qkv: plane(groups.qkv.outWidth, groups.qkv.inWidth),
+    o: plane(groups.o.outWidth, groups.o.inWidth),
+    gateUp: plane(groups.gateUp.outWidth, groups.gateUp.inWidth),
+    down: plane(groups.down.outWidth, groups.down.inWidth),
+  };
+  return { embedding, head: embedding, finalNorm: buffer, layers: Array.from({ length: config.layers }, () => layer) };
+}
+
+/** Two steps' worth of numbers: one row takes matmul-row, several take matmul-tile. */
+function planOf(rows: number): Plan {
+  const nothing = { words: new Uint32Array(0), logitRowOf: [], samplerOf: [], readRows: 0, vRows: rows };
+  return { ...nothing, rows, segments: 1, rankQuads: 2, logitRows: rows, samplers: 1 };
+}
+
+await describeNull('the forward pass', (provider) => {
+  let gpu: Gpu;
+  let pipelines: Pipelines;
+  const compiled = new Set<string>();
+
+  beforeAll(async () => {
+    gpu = await openGpu(provider);
+    const made = createPipelines(gpu.device);
+    const get: Pipelines['get'] = (kernel, specialisation) => {
+      compiled.add(kernel.label);
+      return made.get(kernel, specialisation);
+    };
+    pipelines = { ...made, get };
+  });
+  afterAll(() => gpu.device.destroy());
+
+  const weightTypes: readonly WeightType[] = ['f32', 'f16', 'bf16'];
+  const poolTypes: readonly PoolType[] = ['f32', 'f16'];
+  const all = CONFIGS.flatMap(({ name, config }) =>
+    weightTypes.flatMap((type) => poolTypes.map((poolType) => ({ name, config, type, poolType }))),
+  );
+
+  test.each(all)('compiles and binds: $name, weights $type, pool $poolType', async ({ config, type, poolType }) => {
+    const { device } = gpu;
+    const buffers = createBuffers(device);
+    const shape = modelShape(config);
+    const layout = stepLayout(LIMITS);
+    const sites = shape.table.sites.length;
+    device.pushErrorScope('validation');
+    const launches = await buildForward({
+      pipelines,
+      config,
+      shape,
+      layout,
+      weights: emptyWeights(buffers, config, shape, type),
+      activations: createActivations(buffers, config, shape, layout, config.contextLength),
+      pool: createPoolMemory(device, buffers, { layers: config.layers, pages: 2, pageBytes: 256, slots: 3, sites }),
+      poolType,
+      v: buffers.storage('v', LIMITS.rows * padded(config.hiddenSize) * 4),
+    });
+    const encoder = device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    for (const plan of [planOf(1), planOf(8)]) {
+      for (const launch of launches) record(pass, launch.dispatch(plan), launch.threads(plan));
+    }
+    pass.end();
+    encoder.finish();
+    expect((await device.popErrorScope())?.message).toBeUndefined();
+    expect(gpu.failure()).toBeUndefined();
+    buffers.destroy();
+  });
+
+  test('uses every kernel there is', () => {
+    expect([...compiled].sort()).toEqual([...KERNELS.keys()].sort());
+  });
+});

@@ -1,0 +1,263 @@
+import { COMMON, DESCRIPTORS, POOL, type PoolType } from '../../src/kernels/libraries.ts';
+import { loraExpand, loraExpandThreads } from '../../src/kernels/lora-expand.ts';
+import { loraShrink, loraShrinkThreads, SPLIT_COLUMNS, splitsOf } from '../../src/kernels/lora-shrink.ts';
+import { SEGMENT_ROWS } from '../../src/kernels/step-layout.ts';
+import type { FloatDtype } from '../../src/formats/half.ts';
+import type { LoraMatrices, LoraSegment } from '../reference/lora.ts';
+import { loraExpand as expandTwin } from '../reference/lora-expand.ts';
+import { loraShrink as shrinkTwin } from '../reference/lora-shrink.ts';
+import { bits, checkClose, checkSame, poison, ROW_COUNTS, rounded, stored, uniform } from './kernel-harness.ts';
+import type { Floats, Harness, Words } from './kernel-harness.ts';
+import { floatBits, plainRows, STEP, stepWords } from './kernel-step.ts';
+import { check, type Case } from './suite.ts';
+
+const DTYPES: Readonly<Record<PoolType, FloatDtype>> = { f32: 'F32', f16: 'F16' };
+
+/** A group of three sites (as q, k, v are), the second to fourth of a model's five. */
+const SITE_FIRST = 1;
+const SITES_IN_MODEL = 5;
+const OUT_WIDTHS: readonly number[] = [36, 12, 20];
+const OUT_STARTS: readonly number[] = [0, 36, 48];
+const OUT = 68;
+const SITES = OUT_WIDTHS.length;
+/** Columns of y behind the group's, which stay. */
+const Y_STRIDE = 72;
+
+/** Rank by slot and site; 0: the adapter leaves the site alone. Slot 0 is no adapter, the last two slots have none. */
+const RANKS: readonly (readonly number[])[] = [
+  [0, 0, 0],
+  [4, 4, 4],
+  [8, 12, 4],
+  [12, 12, 12],
+  [64, 0, 64],
+  [0, 0, 8],
+];
+const EMPTY_SLOTS = 2;
+const RANK = 64;
+
+interface Adapters {
+  readonly type: PoolType;
+  readonly width: number;
+  readonly splits: number;
+  readonly bySlot: readonly (readonly (LoraMatrices | undefined)[])[];
+  readonly descriptors: Words;
+  readonly pool: Words;
+}
+
+/** Adapters in a pool and a descriptor table that are poison everywhere else; matrices start at 256 bytes, with gaps. */
+function placeAdapters(type: PoolType, width: number): Adapters {
+  const random = uniform(width);
+  const quadBytes = type === 'f32' ? 16 : 8;
+  const align = 256 / quadBytes;
+  const descriptors = poison((RANKS.length + EMPTY_SLOTS) * SITES_IN_MODEL * 8, 'input');
+  const placed: { readonly quad: number; readonly words: Words }[] = [];
+  let quads = 3 * align;
+  const place = (values: Floats): number => {
+    const quad = quads;
+    placed.push({ quad, words: stored(values, DTYPES[type]) });
+    quads += (Math.ceil(values.length / 4 / align) + 1) * align;
+    return quad;
+  };
+  const bySlot = RANKS.map((ranks, slot) =>
+    ranks.map((rank, site): LoraMatrices | undefined => {
+      const at = (slot * SITES_IN_MODEL + SITE_FIRST + site) * 8;
+      descriptors.fill(0, at, at + 8);
+      if (rank === 0) return undefined;
+      const outWidth = OUT_WIDTHS[site]!;
+      const outStart = OUT_STARTS[site]!;
+      const a = rounded(random(width * rank, 1 / Math.sqrt(width)), DTYPES[type]);
+      const b = rounded(random(rank * outWidth, 1 / Math.sqrt(rank)), DTYPES[type]);
+      const scale = Math.fround(0.5 + slot + site / 4);
+      descriptors.set([place(a), place(b), rank, floatBits(scale), outStart, outWidth], at);
+      return { rank, scale, outStart, outWidth, a, b };
+    }),
+  );
+  const pool = poison((quads * quadBytes) / 4, 'input');
+  for (const { quad, words } of placed) pool.set(words, (quad * quadBytes) / 4);
+  return { type, width, splits: splitsOf(width), bySlot, descriptors, pool };
+}
+
+type Parts = LoraSegment['parts'];
+
+interface Run {
+  readonly rows: number;
+  readonly parts: Parts;
+}
+
+const only = (slot: number): Parts => [{ slot, scale: 1 }];
+
+/** Runs of rows, one behind the other, cut into segments of at most `most` rows; a run without parts has no segment. */
+function segmentsOf(runs: readonly Run[], most: number): LoraSegment[] {
+  const segments: LoraSegment[] = [];
+  let rowStart = 0;
+  let vRow = 0;
+  for (const { rows, parts } of runs) {
+    for (let done = 0; done < rows && parts.length > 0; done += most) {
+      const rowCount = Math.min(most, rows - done);
+      segments.push({ rowStart: rowStart + done, rowCount, vRow, parts });
+      vRow += rowCount * parts.length;
+    }
+    rowStart += rows;
+  }
+  return segments;
+}
+
+const vRows = (segments: readonly LoraSegment[]): number => segments.reduce((sum, { rowCount, parts }) => sum + rowCount * parts.length, 0);
+
+interface Batch {
+  readonly rows: number;
+  readonly segments: readonly LoraSegment[];
+  /** (rows, xStride) and poison behind it. */
+  readonly x: Words;
+  readonly xStride: number;
+  /** (more than rows, Y_STRIDE): what the base matmul left. */
+  readonly y: Words;
+}
+
+function batchOf(width: number, rows: number, segments: readonly LoraSegment[]): Batch {
+  const xStride = Math.ceil(width / 32) * 32;
+  const x = poison((rows + 4) * xStride, 'input');
+  const values = bits(uniform(rows)(rows * width, 1));
+  for (let row = 0; row < rows; row++) x.set(values.subarray(row * width, (row + 1) * width), row * xStride);
+  return { rows, segments, x, xStride, y: bits(uniform(rows + 50)((rows + 4) * Y_STRIDE, 1)) };
+}
+
+/** lora-shrink, then lora-expand on what it wrote. */
+async function runBatch(harness: Harness, adapters: Adapters, { rows, segments, x, xStride, y }: Batch) {
+  const { type, width, splits, descriptors, pool } = adapters;
+  const sites = { SITE_FIRST, SITES, SITES_IN_MODEL, SPLITS: splits };
+  const libraries = [...COMMON, POOL[type], DESCRIPTORS];
+  const shared = { step: stepWords({ rows: plainRows(rows), segments, rank: RANK }), descriptors, pool };
+  const v = poison((vRows(segments) + 4) * SITES * splits * RANK, 'output');
+  const shrunk = await harness.run({
+    kernel: loraShrink,
+    constants: { ...STEP, ...sites, WIDTH4: width / 4, STRIDE4: xStride / 4, SPLIT4: SPLIT_COLUMNS / 4 },
+    libraries,
+    buffers: { ...shared, x, v },
+    threads: loraShrinkThreads(segments.length, SITES, splits, RANK / 4),
+  });
+  const expanded = await harness.run({
+    kernel: loraExpand,
+    constants: { ...STEP, ...sites, OUT4: OUT / 4, Y_STRIDE4: Y_STRIDE / 4 },
+    libraries,
+    buffers: { ...shared, v: shrunk.v, y },
+    threads: loraExpandThreads(segments.length, OUT / 4),
+  });
+  return { before: { v, y }, v: shrunk.v, y: expanded.y };
+}
+
+const numbers = (words: Words): Float64Array => Float64Array.from(new Float32Array(words.buffer, words.byteOffset, words.length));
+
+async function checkBatch(harness: Harness, adapters: Adapters, batch: Batch, what: string): Promise<void> {
+  const { width, splits, bySlot } = adapters;
+  const { before, v, y } = await runBatch(harness, adapters, batch);
+  const input = { segments: batch.segments, adapters: bySlot, sites: SITES, splits, ranks: RANK };
+  const shrinkInput = { ...input, x: numbers(batch.x), width, xStride: batch.xStride, splitColumns: SPLIT_COLUMNS };
+  const expectedV = numbers(before.v);
+  shrinkTwin(shrinkInput, expectedV);
+  const shared = { type: 'F32', tolerance: 1e-5 } as const;
+  checkClose({
+    ...shared,
+    what: `lora-shrink, ${what}`,
+    before: before.v,
+    after: v,
+    expected: expectedV,
+    rowLength: SITES * splits * RANK,
+  });
+  const expectedY = numbers(before.y);
+  expandTwin({ ...input, v: numbers(v), yStride: Y_STRIDE }, expectedY);
+  checkClose({ ...shared, what: `lora-expand, ${what}`, before: before.y, after: y, expected: expectedY, rowLength: Y_STRIDE });
+}
+
+/** Adapters of every rank, with and without the group's sites, one and two in a segment, none, and slot 0. */
+const MIXED: readonly Run[] = [
+  { rows: 2, parts: [] },
+  { rows: 1, parts: only(1) },
+  { rows: 2, parts: only(4) },
+  {
+    rows: 3,
+    parts: [
+      { slot: 2, scale: 0.5 },
+      { slot: 3, scale: -2 },
+    ],
+  },
+  { rows: 4, parts: only(3) },
+  { rows: 11, parts: only(2) },
+  { rows: 1, parts: only(0) },
+  { rows: 1, parts: [] },
+  {
+    rows: 6,
+    parts: [
+      { slot: 4, scale: 0.25 },
+      { slot: 1, scale: 3 },
+    ],
+  },
+  { rows: 2, parts: only(5) },
+];
+
+async function checkMixed(harness: Harness, type: PoolType, width: number): Promise<void> {
+  const rows = MIXED.reduce((sum, run) => sum + run.rows, 0);
+  check(rows === 33, () => `${rows} rows`);
+  const adapters = placeAdapters(type, width);
+  await checkBatch(harness, adapters, batchOf(width, rows, segmentsOf(MIXED, SEGMENT_ROWS)), `${type}, width ${width}, mixed adapters`);
+}
+
+async function checkRuns(harness: Harness, type: PoolType, width: number): Promise<void> {
+  const adapters = placeAdapters(type, width);
+  const checkRun = async (rows: number): Promise<void> => {
+    const segments = segmentsOf([{ rows, parts: only(4) }], SEGMENT_ROWS);
+    await checkBatch(harness, adapters, batchOf(width, rows, segments), `${type}, width ${width}, ${rows} rows of one adapter`);
+  };
+  await Promise.all(ROW_COUNTS.map(checkRun));
+}
+
+/** One row of v and of y, wherever the segments put it. */
+function rowOf({ segments }: Batch, splits: number, v: Words, y: Words, row: number): number[] {
+  const { vRow, rowCount, rowStart, parts } = segments.find((each) => row >= each.rowStart && row < each.rowStart + each.rowCount)!;
+  const length = SITES * splits * RANK;
+  const found: number[] = [...y.subarray(row * Y_STRIDE, (row + 1) * Y_STRIDE)];
+  for (let p = 0; p < parts.length; p++) {
+    const at = (vRow + p * rowCount + row - rowStart) * length;
+    found.push(...v.subarray(at, at + length));
+  }
+  return found;
+}
+
+async function checkCuts(harness: Harness, type: PoolType): Promise<void> {
+  const width = 1100;
+  const adapters = placeAdapters(type, width);
+  const runs: readonly Run[] = [
+    { rows: 9, parts: only(3) },
+    {
+      rows: 7,
+      parts: [
+        { slot: 4, scale: 0.5 },
+        { slot: 2, scale: -1 },
+      ],
+    },
+  ];
+  const batches = [4, 1, 2, 3].map((most) => batchOf(width, 16, segmentsOf(runs, most)));
+  const results = await Promise.all(batches.map((batch) => runBatch(harness, adapters, batch)));
+  for (const [i, batch] of batches.entries()) {
+    for (let row = 0; row < batch.rows; row++) {
+      const found = rowOf(batch, adapters.splits, results[i]!.v, results[i]!.y, row);
+      const expected = rowOf(batches[0]!, adapters.splits, results[0]!.v, results[0]!.y, row);
+      checkSame(`lora ${type}, row ${row} in segments of ${[4, 1, 2, 3][i]} rows against segments of 4`, found, expected);
+    }
+  }
+}
+
+/** lora-shrink and lora-expand. */
+export function loraCases(harness: () => Promise<Harness>): Case[] {
+  const cases: Case[] = [];
+  for (const type of ['f32', 'f16'] as const) {
+    for (const width of [36, 512, 1100]) {
+      const name = `lora ${type}, width ${width}: ranks 4 to 64, several adapters a row, and none in one dispatch`;
+      cases.push({ name, run: async () => checkMixed(await harness(), type, width) });
+    }
+    cases.push({ name: `lora ${type}: any number of rows of one adapter`, run: async () => checkRuns(await harness(), type, 100) });
+    const name = `lora ${type}: segments of 1 to 4 rows give the same bits`;
+    cases.push({ name, run: async () => checkCuts(await harness(), type) });
+  }
+  return cases;
+}

@@ -1,0 +1,13 @@
+import { openHarness, type Harness } from './kernel-harness.ts';
+import { attentionCases } from './kernels-attention.ts';
+import { denseCases } from './kernels-dense.ts';
+import { loraCases } from './kernels-lora.ts';
+import { sampleCases } from './kernels-sample.ts';
+import type { Case, Environment } from './suite.ts';
+
+/** Every kernel against its plain-loop twin in test/reference, at odd sizes and with poison wherever nothing belongs. */
+export function kernelCases({ gpu }: Pick<Environment, 'gpu'>): Case[] {
+  let opened: Promise<Harness> | undefined;
+  const harness = (): Promise<Harness> => (opened ??= openHarness(gpu));
+  return [...denseCases(harness), ...loraCases(harness), ...attentionCases(harness), ...sampleCases(harness)];
+}
