@@ -6,6 +6,7 @@ import { WebLoraError } from '../errors.ts';
 import { openFolder } from '../formats/folder.ts';
 import type { Model } from '../model/model.ts';
 import type { Part } from '../model/plan.ts';
+import type { EventHub } from './events.ts';
 import type { Pages } from './pages.ts';
 import type { AdapterView, Blocked } from './scheduler.ts';
 import type { AdapterInfo, Source } from './types.ts';
@@ -55,7 +56,7 @@ export function sourceName(source: Source): string {
   return 'location' in source ? source.location : `${source.length} dropped files`;
 }
 
-export function createAdapterTiers(model: Model, precision: 'exact' | 'half', pages: Pages): AdapterTiers {
+export function createAdapterTiers(model: Model, precision: 'exact' | 'half', pages: Pages, events: EventHub): AdapterTiers {
   const byId = new Map<string, AdapterEntry>();
   const byKey = new Map<string, AdapterEntry>();
   const pool = createAdapterPool(model.pool, model.shape.table, pages);
@@ -66,6 +67,7 @@ export function createAdapterTiers(model: Model, precision: 'exact' | 'half', pa
     pool.remove(entry.placement!);
     entry.placement = undefined;
     residency.remove(entry.key);
+    events.adapter('evict', entry.id, entry.packed!.bytes);
   };
   const evictUntil = (done: () => boolean, needed: ReadonlySet<string>): boolean => {
     for (const victim of residency.victims(needed)) {
@@ -111,17 +113,21 @@ export function createAdapterTiers(model: Model, precision: 'exact' | 'half', pa
       await model.reserveRank(entry.packed!.rank4);
       evictUntil(() => entry.placement !== undefined || (entry.placement = pool.place(entry.packed!)) !== undefined, needed);
       entry.waitsForRoom = entry.placement === undefined;
-      if (!entry.waitsForRoom && !residency.has(entry.key)) residency.add(entry.key);
+      if (!entry.waitsForRoom && !residency.has(entry.key)) {
+        residency.add(entry.key);
+        events.adapter('load', entry.id, entry.packed!.bytes);
+      }
       return !entry.waitsForRoom;
     },
     makeRoom: (blocked, needed) => {
       const kept = new Set(needed);
       if (blocked.sequence.adapter !== undefined) kept.add(blocked.sequence.adapter);
-      const enough = (): boolean => {
+      const free = (): number => {
         const { total, kv, adapters } = pages.counts();
-        return total - kv - adapters >= blocked.missing;
+        return total - kv - adapters;
       };
-      return evictUntil(enough, kept);
+      const wanted = free() + blocked.missing;
+      return evictUntil(() => free() >= wanted, kept);
     },
     part: (key) => {
       const entry = byKey.get(key)!;

@@ -1,6 +1,7 @@
 import { WebLoraError } from '../errors.ts';
 import { openGpu, type Gpu } from '../gpu/device.ts';
 import { createAdapterTiers, type AdapterEntry, type AdapterTiers } from './adapters.ts';
+import { createEventHub, type EventHub } from './events.ts';
 import { loadModel, promptTokens, type Loaded } from './load.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { checkEngineOptions, checkGenerateOptions, type EngineLimits } from './options.ts';
@@ -9,7 +10,7 @@ import { createRequest, type Request } from './request.ts';
 import { createScheduler, type Scheduler } from './scheduler.ts';
 import { checkDeterminism } from './self-check.ts';
 import { createStream } from './stream.ts';
-import type { Adapters, Engine, EngineOptions, GenerateOptions, Generation, GpuProvider, Prompt, Stats } from './types.ts';
+import type { Adapters, CoreEngine, EngineOptions, GenerateOptions, Generation, GpuProvider, Prompt, Stats } from './types.ts';
 
 /** Steps in flight at once: one runs while the next is recorded. */
 const DEPTH = 2;
@@ -20,6 +21,7 @@ interface Core extends Loaded {
   readonly pages: Pages;
   readonly scheduler: Scheduler;
   readonly tiers: AdapterTiers;
+  readonly events: EventHub;
   readonly loop: Loop;
   /** Set once: why the engine takes no more requests. */
   over: WebLoraError | undefined;
@@ -31,7 +33,7 @@ interface Core extends Loaded {
  * @throws TypeError for unknown options. @throws WebLoraError `gpu_missing`, `out_of_memory`, `not_deterministic`, `request_invalid`,
  * and what reading the model's files throws; nothing stays on the GPU then.
  */
-export async function createEngine(options: EngineOptions): Promise<Engine> {
+export async function createEngine(options: EngineOptions): Promise<CoreEngine> {
   const limits = checkEngineOptions(options);
   const provider = options.gpu ?? (globalThis.navigator as { gpu?: GpuProvider } | undefined)?.gpu;
   if (!provider) {
@@ -62,7 +64,8 @@ async function start(gpu: Gpu, options: EngineOptions, limits: EngineLimits): Pr
   const pages = createPages(model.pool.pages);
   const { contextLength, logitRows } = model;
   const scheduler = createScheduler({ sequences, batchRows, prefillChunk, logitRows, contextLength }, pages);
-  const tiers = createAdapterTiers(model, precision, pages);
+  const events = createEventHub();
+  const tiers = createAdapterTiers(model, precision, pages, events);
   const core: Core = {
     ...loaded,
     gpu,
@@ -70,7 +73,8 @@ async function start(gpu: Gpu, options: EngineOptions, limits: EngineLimits): Pr
     pages,
     scheduler,
     tiers,
-    loop: createLoop(model, scheduler, tiers, DEPTH),
+    events,
+    loop: createLoop(model, scheduler, tiers, events, DEPTH),
     over: undefined,
     nextId: 0,
   };
@@ -81,19 +85,22 @@ async function start(gpu: Gpu, options: EngineOptions, limits: EngineLimits): Pr
   return core;
 }
 
-function face(core: Core): Engine {
+function face(core: Core): CoreEngine {
   const close = async (): Promise<void> => {
     core.over ??= new WebLoraError('closed', 'The engine was closed');
     core.loop.failAll(core.over);
+    core.events.close();
     core.model.destroy();
     core.gpu.device.destroy();
   };
   return {
     adapters: adaptersFace(core),
     generate: (prompt, options = {}) => generate(core, prompt, options),
-    tokenize: async (prompt) => promptTokens(prompt, core.info),
+    tokenize: async (prompt) => promptTokens(prompt, core.text, core.info.config),
     model: async () => core.info,
     stats: async () => stats(core),
+    events: () => core.events.listen(),
+    text: () => core.text,
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -110,12 +117,12 @@ function generate(core: Core, prompt: Prompt, options: GenerateOptions): Generat
     const adapter = options.adapter === undefined ? undefined : core.tiers.get(options.adapter).key;
     request = createRequest({
       id: core.nextId++,
-      prompt: promptTokens(prompt, core.info),
+      prompt: promptTokens(prompt, core.text, core.info.config),
       adapter,
       options,
       contextLength: core.model.contextLength,
       endTokens: core.endTokens,
-      tokenizer: core.info.tokenizer,
+      tokenizer: core.text.tokenizer,
       stream,
     });
     core.loop.add(request);

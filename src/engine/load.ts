@@ -7,12 +7,13 @@ import { parseGenerationConfig } from '../model/generation-config.ts';
 import { buildModel, type Model, type ModelSettings } from '../model/model.ts';
 import { createChatTemplate, endTokenOf, findChatTemplate, type ChatTemplate } from '../text/chat-template.ts';
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
-import type { EngineOptions, ModelInfo } from './types.ts';
+import type { EngineOptions, ModelInfo, ModelText } from './types.ts';
 
 /** A model folder, read and on the GPU. */
 export interface Loaded {
   readonly model: Model;
   readonly info: ModelInfo;
+  readonly text: ModelText;
   readonly endTokens: ReadonlySet<number>;
 }
 
@@ -38,11 +39,11 @@ export async function loadModel(gpu: Gpu, options: EngineOptions, settings: Mode
     name: folder.location.replace(/\/+$/, '').split('/').at(-1) ?? folder.location,
     config,
     maxModelLength: model.contextLength,
-    ...text,
+    serves: { text: text.tokenizer !== undefined, chat: text.chatTemplate !== undefined },
     defaults: generation.temperature === undefined ? {} : { temperature: generation.temperature },
     ignoredDefaults: generation.ignored,
   };
-  return { model, info, endTokens: endTokens(config, generation.endTokens, text) };
+  return { model, info, text, endTokens: endTokens(config, generation.endTokens, text) };
 }
 
 type Generation = ReturnType<typeof parseGenerationConfig>;
@@ -52,12 +53,7 @@ async function readGeneration(folder: Folder): Promise<Generation> {
   return parseGenerationConfig(await readJson(folder, 'generation_config.json'), `${folder.location}/generation_config.json`);
 }
 
-interface Text {
-  readonly tokenizer: Tokenizer | undefined;
-  readonly chatTemplate: ChatTemplate | undefined;
-}
-
-async function readTokenizer(folder: Folder, given: Tokenizer | undefined): Promise<Text> {
+async function readTokenizer(folder: Folder, given: Tokenizer | undefined): Promise<ModelText> {
   const has = async (name: string): Promise<boolean> => (await folder.size(name)) !== undefined;
   const config = (await has('tokenizer_config.json')) ? await readJson(folder, 'tokenizer_config.json') : undefined;
   const jinja = (await has('chat_template.jinja')) ? await readText(folder, 'chat_template.jinja') : undefined;
@@ -70,7 +66,7 @@ async function readTokenizer(folder: Folder, given: Tokenizer | undefined): Prom
 }
 
 /** The union of the end tokens that config, generation config and the template's turn end name. */
-function endTokens(config: ModelConfig, more: readonly number[], { tokenizer, chatTemplate }: Text): ReadonlySet<number> {
+function endTokens(config: ModelConfig, more: readonly number[], { tokenizer, chatTemplate }: ModelText): ReadonlySet<number> {
   const ends = new Set([...config.endTokens, ...more]);
   const turnEnd = tokenizer && chatTemplate ? endTokenOf(chatTemplate, tokenizer) : undefined;
   if (turnEnd !== undefined) ends.add(turnEnd);
@@ -78,7 +74,7 @@ function endTokens(config: ModelConfig, more: readonly number[], { tokenizer, ch
 }
 
 /** Token ids of a prompt. @throws WebLoraError `tokenizer_missing`, `request_invalid` with param `prompt` or `messages`. */
-export function promptTokens(prompt: unknown, { tokenizer, chatTemplate, config }: ModelInfo): readonly number[] {
+export function promptTokens(prompt: unknown, { tokenizer, chatTemplate }: ModelText, config: ModelConfig): readonly number[] {
   const tokens = encodePrompt(prompt, tokenizer, chatTemplate);
   const bad = tokens.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= config.vocabSize);
   if (tokens.length === 0)

@@ -2,6 +2,7 @@ import { WebLoraError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import type { Part, StepItem } from '../model/plan.ts';
 import type { AdapterTiers } from './adapters.ts';
+import type { EventHub } from './events.ts';
 import type { Request } from './request.ts';
 import type { Blocked, Scheduler, Work } from './scheduler.ts';
 
@@ -30,6 +31,7 @@ export interface Loop {
 }
 
 interface Flight {
+  readonly began: number;
   readonly work: readonly Work[];
   readonly outputs: ReturnType<Model['submit']>;
 }
@@ -37,7 +39,7 @@ interface Flight {
 const NO_PARTS: readonly Part[] = [];
 
 /** `depth`: steps in flight at once, so that the GPU never waits for JS to read a token back. */
-export function createLoop(model: Model, scheduler: Scheduler, tiers: AdapterTiers, depth: number): Loop {
+export function createLoop(model: Model, scheduler: Scheduler, tiers: AdapterTiers, events: EventHub, depth: number): Loop {
   const open = new Map<number, Request>();
   const flights: Flight[] = [];
   const counters: LoopCounters = {
@@ -51,14 +53,16 @@ export function createLoop(model: Model, scheduler: Scheduler, tiers: AdapterTie
   let running = false;
   let began = 0;
 
-  const close = (request: Request): void => {
-    open.delete(request.sequence.id);
+  const close = (request: Request, finish: string): void => {
+    const { id, generated } = request.sequence;
+    events.request({ kind: 'end', request: id, adapter: request.adapterId, finish, tokens: generated.length });
+    open.delete(id);
     scheduler.finish(request.sequence);
     tiers.sweep(adaptersInUse());
   };
   const fail = (request: Request, error: unknown): void => {
     if (!open.has(request.sequence.id)) return;
-    close(request);
+    close(request, error instanceof WebLoraError ? error.code : 'cancelled');
     request.stream.fail(error);
   };
   const failAll = (error: unknown): void => {
@@ -105,18 +109,21 @@ export function createLoop(model: Model, scheduler: Scheduler, tiers: AdapterTie
     }
     const items = work.map((part) => stepItem(part, open.get(part.sequence.id)!, tiers, model));
     count(counters, work);
-    return { work, outputs: model.submit(items) };
+    const outputs = model.submit(items);
+    outputs.catch(() => undefined); // where a step before it fails, nobody else hears that this one did
+    return { work, outputs, began: performance.now() };
   };
 
-  const commit = async ({ work, outputs }: Flight): Promise<void> => {
+  const commit = async ({ work, outputs, began: submitted }: Flight): Promise<void> => {
     const results = await outputs;
+    if (events.heard() === 'yes') events.step(performance.now() - submitted, rowsByAdapter(work, open));
     for (const [i, { sequence, start, count: rows }] of work.entries()) {
       const request = open.get(sequence.id);
       if (!request) continue; // cancelled or over: what its surplus rows computed is dropped
       try {
         const state = request.take(start, rows, results[i]!, (token) => scheduler.commit(sequence, token));
         if (results[i]!.token !== undefined) counters.tokens++;
-        if (state === 'over') close(request);
+        if (state !== 'open') close(request, state);
       } catch (error) {
         fail(request, error);
       }
@@ -149,6 +156,7 @@ export function createLoop(model: Model, scheduler: Scheduler, tiers: AdapterTie
   return {
     add: (request) => {
       open.set(request.sequence.id, request);
+      events.request({ kind: 'begin', request: request.sequence.id, adapter: request.adapterId });
       scheduler.add(request.sequence);
       wake();
     },
@@ -164,6 +172,15 @@ export function createLoop(model: Model, scheduler: Scheduler, tiers: AdapterTie
       maxBatch: { ...counters.maxBatch },
     }),
   };
+}
+
+function rowsByAdapter(work: readonly Work[], open: ReadonlyMap<number, Request>): Record<string, number> {
+  const rows: Record<string, number> = {};
+  for (const { sequence, count: more } of work) {
+    const id = open.get(sequence.id)?.adapterId;
+    if (id !== undefined) rows[id] = (rows[id] ?? 0) + more;
+  }
+  return rows;
 }
 
 function neverFits({ sequence, missing }: Blocked, model: Model): WebLoraError {

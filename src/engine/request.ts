@@ -12,15 +12,17 @@ import type { Finish, GenerateOptions, Result, TokenLogprob } from './types.ts';
 /** One open call of `generate`: its sequence, what it turned into so far, and its reader. */
 export interface Request {
   readonly sequence: Sequence;
+  /** The adapter as the caller named it; '' is the base. */
+  readonly adapterId: string;
   readonly sampler: SamplerSettings;
   readonly stream: Stream;
   /** Whether the logits of these rows must come back to JS (`read`) or only feed the sampler. */
   logitsOf(kind: 'prefill' | 'decode', samples: boolean): 'read' | 'stay';
   /**
-   * Takes what a step computed for this request's rows from `start` on; returns whether the request is over.
+   * Takes what a step computed for this request's rows from `start` on; returns how the request finished, or that it is still open.
    * @throws WebLoraError `not_finite` where its logits were NaN or infinite.
    */
-  take(start: number, count: number, output: ItemOutput, commit: (token: number) => void): 'open' | 'over';
+  take(start: number, count: number, output: ItemOutput, commit: (token: number) => void): 'open' | Finish;
 }
 
 export interface RequestParts {
@@ -75,11 +77,11 @@ export function createRequest(parts: RequestParts): Request {
     const finish = answer.add(output.token, logprob, sequence.generated.length === maxTokens);
     if (!finish) return 'open';
     stream.end(answer.result(finish, promptLogprobs === undefined ? undefined : prompts));
-    return 'over';
+    return finish.finish;
   };
   const logitsOf: Request['logitsOf'] = (kind, samples) =>
     (samples && logprobs !== undefined) || (kind === 'prefill' && promptLogprobs !== undefined) ? 'read' : 'stay';
-  return { sequence, sampler: { temperature, seed }, stream, logitsOf, take };
+  return { sequence, adapterId: options.adapter ?? '', sampler: { temperature, seed }, stream, logitsOf, take };
 }
 
 const EXPONENT = 0x7f800000;

@@ -169,26 +169,59 @@ export interface Stats {
   readonly gpuBytes: number;
 }
 
-/** What an engine serves, for those who map requests onto it. */
+/** What an engine serves, as plain data. */
 export interface ModelInfo {
   readonly name: string;
   readonly config: ModelConfig;
   readonly maxModelLength: number;
-  readonly tokenizer: Tokenizer | undefined;
-  readonly chatTemplate: ChatTemplate | undefined;
+  /** Whether texts, and whether conversations, are served beside token ids. */
+  readonly serves: { readonly text: boolean; readonly chat: boolean };
   /** Values of generation_config.json that this engine serves; others are in `ignoredDefaults`. */
   readonly defaults: { readonly temperature?: number };
   /** Sampling values of generation_config.json that are not served, as `top_p=0.9`. */
   readonly ignoredDefaults: readonly string[];
 }
 
-export interface Engine extends AsyncDisposable {
+/** What happened since the event before it; at most 10 a second, and nothing is lost between two. Plain JSON. */
+export interface EngineEvent {
+  readonly version: 1;
+  /** Milliseconds since the engine started. */
+  readonly at: number;
+  /** Steps that came back, oldest first: their time in flight, and rows by adapter id (the base under ''). */
+  readonly steps: readonly { readonly ms: number; readonly rows: Readonly<Record<string, number>> }[];
+  /** Adapters that moved: `load` onto the GPU, `evict` from it. */
+  readonly adapters: readonly { readonly kind: 'load' | 'evict'; readonly id: string; readonly bytes: number }[];
+  readonly requests: readonly RequestEvent[];
+}
+
+export interface RequestEvent {
+  readonly kind: 'begin' | 'end';
+  /** Counts up over the engine's life. */
+  readonly request: number;
+  /** '' is the base. */
+  readonly adapter: string;
+  /** At the end: how it finished, or the code of what failed it (`cancelled` where the caller left). */
+  readonly finish?: string;
+  readonly tokens?: number;
+}
+
+export interface ModelText {
+  readonly tokenizer: Tokenizer | undefined;
+  readonly chatTemplate: ChatTemplate | undefined;
+}
+
+/** Serves prompts; what OpenAI's shapes are mapped onto. */
+export interface CoreEngine extends AsyncDisposable {
   readonly adapters: Adapters;
   generate(prompt: Prompt, options?: GenerateOptions): Generation;
   /** Token ids of a prompt as `generate` would run them. */
   tokenize(prompt: Prompt): Promise<readonly number[]>;
   model(): Promise<ModelInfo>;
   stats(): Promise<Stats>;
+  /** What happens from now on. Any number of readers; each sees everything. */
+  events(): AsyncIterable<EngineEvent>;
+  /** Tokenizer and template, where the model has them. Only in the engine's own thread. */
+  text(): ModelText;
   /** Ends open requests with `closed` and frees the GPU. */
   close(): Promise<void>;
 }

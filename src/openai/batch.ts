@@ -1,4 +1,4 @@
-import type { Engine } from '../engine/types.ts';
+import type { CoreEngine } from '../engine/types.ts';
 import { WebLoraError } from '../errors.ts';
 import { randomId } from './answer.ts';
 import { createChatCompletion } from './chat.ts';
@@ -54,7 +54,7 @@ const ENDPOINTS = new Map<unknown, typeof createChatCompletion | typeof createCo
  * aborted; requests still running are then cancelled, as they are when the caller leaves the loop.
  */
 export async function* runBatch(
-  engine: Engine,
+  engine: CoreEngine,
   lines: AsyncIterable<BatchLine> | Iterable<BatchLine>,
   options: BatchOptions = {},
 ): AsyncGenerator<BatchRecord, void, undefined> {
@@ -125,7 +125,7 @@ class RecordQueue {
 }
 
 async function readRequests(
-  engine: Engine,
+  engine: CoreEngine,
   lines: AsyncIterable<BatchLine> | Iterable<BatchLine>,
   options: BatchOptions & { readonly signal: AbortSignal },
   queue: RecordQueue,
@@ -156,7 +156,7 @@ interface Request {
   readonly body: unknown;
 }
 
-async function answer(engine: Engine, request: Request, options: ServeOptions): Promise<BatchRecord> {
+async function answer(engine: CoreEngine, request: Request, options: ServeOptions): Promise<BatchRecord> {
   const record = (status: number, body: NonNullable<BatchRecord['response']>['body']): BatchRecord => ({
     id: randomId('batch_req_'),
     custom_id: request.customId,

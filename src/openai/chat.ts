@@ -1,4 +1,4 @@
-import type { Engine, Result } from '../engine/types.ts';
+import type { CoreEngine, Result } from '../engine/types.ts';
 import { ending, envelope, spelling, usageOf } from './answer.ts';
 import type { Ending, Envelope, UsageBody } from './answer.ts';
 import { chatLogprobs, promptLogprobs } from './logprobs.ts';
@@ -28,7 +28,7 @@ export interface ChatCompletionBody extends Envelope<'chat.completion'> {
  * Serves the body of a `/v1/chat/completions` request, whole. Throws `WebLoraError`: `request_invalid` (with `param`),
  * `context_length_exceeded`, `adapter_unknown`, and what the engine throws; `errorResponse` turns any of them into an HTTP answer.
  */
-export async function createChatCompletion(engine: Engine, body: unknown, options: ServeOptions = {}): Promise<ChatCompletionBody> {
+export async function createChatCompletion(engine: CoreEngine, body: unknown, options: ServeOptions = {}): Promise<ChatCompletionBody> {
   const served = await runRequest(engine, 'chat', body, options);
   const [answers] = served.answers;
   const prompt = answers?.promptLogprobs;
@@ -36,13 +36,13 @@ export async function createChatCompletion(engine: Engine, body: unknown, option
     ...envelope(served, 'chat.completion', 'chatcmpl-'),
     choices: (answers?.results ?? []).map((result, index) => choice(served, result, index)),
     usage: usageOf(served),
-    ...(prompt === undefined ? {} : { prompt_logprobs: promptLogprobs(prompt, tokenNames(served.info.tokenizer)) }),
+    ...(prompt === undefined ? {} : { prompt_logprobs: promptLogprobs(prompt, tokenNames(served.text.tokenizer)) }),
     ...(served.request.returnTokenIds ? { prompt_token_ids: answers?.promptTokens ?? [] } : {}),
   };
 }
 
 function choice(served: Served, result: Result, index: number): ChatChoice {
-  const names = tokenNames(served.info.tokenizer);
+  const names = tokenNames(served.text.tokenizer);
   return {
     index,
     message: { role: 'assistant', content: result.text, refusal: null },

@@ -1,4 +1,4 @@
-import type { Engine, Result } from '../engine/types.ts';
+import type { CoreEngine, Result } from '../engine/types.ts';
 import { ending, envelope, spelling, usageOf } from './answer.ts';
 import type { Ending, Envelope, UsageBody } from './answer.ts';
 import { completionLogprobs, promptLogprobs } from './logprobs.ts';
@@ -28,7 +28,7 @@ export interface CompletionBody extends Envelope<'text_completion'> {
  * Serves the body of a `/v1/completions` request, whole. Throws `WebLoraError`: `request_invalid` (with `param`),
  * `context_length_exceeded`, `adapter_unknown`, and what the engine throws; `errorResponse` turns any of them into an HTTP answer.
  */
-export async function createCompletion(engine: Engine, body: unknown, options: ServeOptions = {}): Promise<CompletionBody> {
+export async function createCompletion(engine: CoreEngine, body: unknown, options: ServeOptions = {}): Promise<CompletionBody> {
   const served = await runRequest(engine, 'completions', body, options);
   const choices = served.answers.flatMap((answers, prompt) =>
     answers.results.map((result, index) => choice(served, answers, result, prompt * served.request.n + index)),
@@ -37,7 +37,7 @@ export async function createCompletion(engine: Engine, body: unknown, options: S
 }
 
 function choice(served: Served, answers: Answers, result: Result, index: number): CompletionChoice {
-  const names = tokenNames(served.info.tokenizer);
+  const names = tokenNames(served.text.tokenizer);
   const asked = served.request;
   return {
     index,

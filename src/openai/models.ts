@@ -1,5 +1,5 @@
 import { WebLoraError } from '../errors.ts';
-import type { Engine } from '../engine/types.ts';
+import type { CoreEngine } from '../engine/types.ts';
 
 /** What a request's `model` may be: the base under any of its names, or an adapter by its id. */
 export interface ModelChoice {
@@ -23,7 +23,7 @@ export function chooseModel(name: string, bases: readonly string[]): ModelChoice
 }
 
 /** The error for a name that is neither the base nor an adapter, with the names that are; at most 8 adapters are listed. */
-export async function unknownModel(engine: Engine, name: string, bases: readonly string[]): Promise<WebLoraError> {
+export async function unknownModel(engine: CoreEngine, name: string, bases: readonly string[]): Promise<WebLoraError> {
   const ids = (await engine.adapters.list()).map((adapter) => adapter.id);
   const more = ids.length > 8 ? ` and ${ids.length - 8} more` : '';
   const known = [...bases, ...ids.slice(0, 8)].join(', ');

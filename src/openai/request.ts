@@ -101,7 +101,7 @@ function parseStop(body: Body, info: ModelInfo): readonly string[] {
     if (typeof stop !== 'string' || stop === '')
       throw invalid('stop', `stop must be a non-empty string or a list of them, not ${shown(stop)}`);
   }
-  if (stops.length > 0 && info.tokenizer === undefined) {
+  if (stops.length > 0 && !info.serves.text) {
     throw invalid('stop', 'stop needs text, and this model came without a tokenizer: use stop_token_ids');
   }
   return stops as readonly string[];

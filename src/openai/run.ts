@@ -1,5 +1,5 @@
 import { WebLoraError } from '../errors.ts';
-import type { Engine, GenerateOptions, ModelInfo, Result } from '../engine/types.ts';
+import type { CoreEngine, GenerateOptions, ModelInfo, ModelText, Result } from '../engine/types.ts';
 import type { Endpoint } from './fields.ts';
 import { chooseModel, unknownModel } from './models.ts';
 import { parseRequest } from './request.ts';
@@ -26,6 +26,7 @@ export interface Answers {
 export interface Served {
   readonly request: ParsedRequest;
   readonly info: ModelInfo;
+  readonly text: ModelText;
   /** One per prompt, in the request's order. */
   readonly answers: readonly Answers[];
 }
@@ -34,7 +35,7 @@ export interface Served {
  * Checks a body and runs its prompts × n generations at once; the first that fails cancels the others.
  * Throws `request_invalid`, `context_length_exceeded`, `adapter_unknown` (param `model`), and whatever the engine throws.
  */
-export async function runRequest(engine: Engine, endpoint: Endpoint, body: unknown, options: ServeOptions = {}): Promise<Served> {
+export async function runRequest(engine: CoreEngine, endpoint: Endpoint, body: unknown, options: ServeOptions = {}): Promise<Served> {
   options.signal?.throwIfAborted();
   const info = await engine.model();
   const request = parseRequest(endpoint, body, info);
@@ -44,7 +45,7 @@ export async function runRequest(engine: Engine, endpoint: Endpoint, body: unkno
   try {
     const jobs = await Promise.all(request.prompts.map((prompt) => prepare(engine, prompt, request, info, param)));
     const answers = await runTogether(engine, jobs, { ...request.options, ...choice }, request, options.signal);
-    return { request, info, answers };
+    return { request, info, text: engine.text(), answers };
   } catch (error) {
     if (error instanceof WebLoraError && error.code === 'adapter_unknown') throw await unknownModel(engine, request.model, bases);
     throw error;
@@ -57,7 +58,7 @@ interface Job {
 }
 
 async function prepare(
-  engine: Engine,
+  engine: CoreEngine,
   prompt: ParsedRequest['prompts'][number],
   request: ParsedRequest,
   info: ModelInfo,
@@ -85,7 +86,7 @@ function tokensLeft(promptLength: number, wanted: ParsedRequest['maxTokens'], co
 }
 
 async function runTogether(
-  engine: Engine,
+  engine: CoreEngine,
   jobs: readonly Job[],
   options: GenerateOptions,
   request: ParsedRequest,

@@ -1,4 +1,4 @@
-import type { Engine } from '../engine/types.ts';
+import type { CoreEngine } from '../engine/types.ts';
 import { recordLine, runBatch } from '../openai/batch.ts';
 import type { BatchProgress, BatchRecord } from '../openai/batch.ts';
 import type { BatchArguments } from './cli-arguments.ts';
@@ -16,7 +16,7 @@ import { startEngine } from './cli-start.ts';
 export async function runBatchFile(args: BatchArguments, host: Host): Promise<number> {
   const input = await openInput(args.input, host);
   const output = await openOutput(args.output, args.input, host);
-  let engine: Engine | undefined;
+  let engine: CoreEngine | undefined;
   try {
     engine = await startEngine(args, host);
     const counts = await writeRecords(engine, input, output, args, host);
@@ -34,7 +34,7 @@ export async function runBatchFile(args: BatchArguments, host: Host): Promise<nu
 }
 
 async function writeRecords(
-  engine: Engine,
+  engine: CoreEngine,
   input: AsyncIterable<Uint8Array>,
   output: RecordOutput,
   args: BatchArguments,

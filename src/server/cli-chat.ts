@@ -1,5 +1,5 @@
 import { createLogUpdate } from 'log-update';
-import type { Engine } from '../engine/types.ts';
+import type { CoreEngine } from '../engine/types.ts';
 import type { ChatArguments } from './cli-arguments.ts';
 import { say, writeText } from './cli-host.ts';
 import type { Host } from './cli-host.ts';
@@ -43,7 +43,7 @@ export async function runChat(args: ChatArguments, host: Host): Promise<number> 
   }
 }
 
-function listenToAll(engine: Engine, args: ChatArguments, signal: AbortSignal, changed: () => void): readonly Listener[] {
+function listenToAll(engine: CoreEngine, args: ChatArguments, signal: AbortSignal, changed: () => void): readonly Listener[] {
   const [base = args.model] = args.baseNames;
   const models = [{ name: base }, ...args.modules.map(({ name }) => ({ name, adapter: name }))];
   return models.map(({ name, ...model }) => {
@@ -56,7 +56,7 @@ function listenToAll(engine: Engine, args: ChatArguments, signal: AbortSignal, c
 }
 
 async function listen(
-  engine: Engine,
+  engine: CoreEngine,
   args: ChatArguments,
   options: { readonly adapter?: string; readonly signal: AbortSignal },
   voice: Voice,

@@ -1,4 +1,4 @@
-import type { Engine, EngineOptions, GpuProvider } from '../engine/types.ts';
+import type { CoreEngine, EngineOptions, GpuProvider } from '../engine/types.ts';
 
 /** A stream that text is written to: standard output, standard error, or a test's. */
 export interface TextOutput extends NodeJS.WritableStream {
@@ -19,7 +19,7 @@ export interface Host {
   /** Whether the terminal can move its cursor. */
   readonly terminal: 'plain' | 'cursor';
   readonly dawn: (options: { software?: boolean; onNotice?: (line: string) => void }) => Promise<GpuProvider>;
-  readonly createEngine: (options: EngineOptions) => Promise<Engine>;
+  readonly createEngine: (options: EngineOptions) => Promise<CoreEngine>;
 }
 
 /** Writes text and waits until the stream has taken it. Rejects with the stream's error: `EPIPE` where the reader has gone. */

@@ -1,5 +1,5 @@
 import { WebLoraError } from '../errors.ts';
-import type { Engine, ModelInfo } from '../engine/types.ts';
+import type { CoreEngine, ModelInfo } from '../engine/types.ts';
 import type { LoraModule, ModelArguments } from './cli-arguments.ts';
 import { say } from './cli-host.ts';
 import type { Host } from './cli-host.ts';
@@ -8,7 +8,7 @@ import type { Host } from './cli-host.ts';
  * Starts an engine, loads every adapter and says on standard error how long the context is. Throws `WebLoraError`; an adapter that
  * cannot be served is named as the user named it, and nothing is left running.
  */
-export async function startEngine(args: ModelArguments, host: Host): Promise<Engine> {
+export async function startEngine(args: ModelArguments, host: Host): Promise<CoreEngine> {
   const gpu = await host.dawn({ software: args.software, onNotice: (line) => say(host, line) });
   const engine = await host.createEngine({
     model: args.model,
@@ -33,7 +33,7 @@ export async function startEngine(args: ModelArguments, host: Host): Promise<Eng
   }
 }
 
-async function loadModule(engine: Engine, module: LoraModule, signal: AbortSignal): Promise<void> {
+async function loadModule(engine: CoreEngine, module: LoraModule, signal: AbortSignal): Promise<void> {
   try {
     await engine.adapters.add(module.name, module.directory);
     await engine.adapters.load(module.name, { signal });

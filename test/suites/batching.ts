@@ -1,5 +1,5 @@
 import { createEngine } from '../../src/engine/engine.ts';
-import type { Engine, GenerateOptions, Generation, Result, TokenLogprob } from '../../src/engine/types.ts';
+import type { CoreEngine, GenerateOptions, Generation, Result, TokenLogprob } from '../../src/engine/types.ts';
 import type { Part } from '../../src/model/plan.ts';
 import { addAdapters, LLAMA, LLAMA_ADAPTERS } from './adapters.ts';
 import { openDirectModel, promptChunk, type DirectModel } from './direct-model.ts';
@@ -99,7 +99,7 @@ interface Probe {
 }
 
 /** Runs a probe while `crowd` others run: some of them began before it and decode, some wait behind it. */
-async function among(engine: Engine, probe: Probe, others: readonly string[]): Promise<Result> {
+async function among(engine: CoreEngine, probe: Probe, others: readonly string[]): Promise<Result> {
   const stops = others.map(() => new AbortController());
   const start = (adapter: string, i: number): Generation =>
     engine.generate(otherPrompt(i), { adapter, maxTokens: 300, ignoreEos: true, temperature: i % 2, seed: i, signal: stops[i]!.signal });

@@ -1,5 +1,5 @@
 import { createEngine } from '../../src/engine/engine.ts';
-import type { Engine } from '../../src/engine/types.ts';
+import type { CoreEngine } from '../../src/engine/types.ts';
 import { addAdapters, LLAMA } from './adapters.ts';
 import { logGpu, type LoggedGpu, type Submitted } from './device-log.ts';
 import { memoryFolder, MODEL_FILES, readFiles, readJsonFile, source } from './fixtures.ts';
@@ -11,7 +11,7 @@ const TOKENS = 8;
 const GROUPS = 4;
 
 interface Counted {
-  readonly engine: Engine;
+  readonly engine: CoreEngine;
   readonly gpu: LoggedGpu;
   readonly ids: readonly string[];
   readonly layers: number;

@@ -1,5 +1,5 @@
 import { createEngine } from '../../src/engine/engine.ts';
-import type { Engine, GenerateOptions, Result, TokenLogprob } from '../../src/engine/types.ts';
+import type { CoreEngine, GenerateOptions, Result, TokenLogprob } from '../../src/engine/types.ts';
 import type { Part } from '../../src/model/plan.ts';
 import { openDirectModel, promptChunk } from './direct-model.ts';
 import { folder, readJsonFile, readLogits, source, type ReferenceLogits } from './fixtures.ts';
@@ -47,20 +47,17 @@ interface Asked {
   readonly scale: number;
 }
 
+/** Everything a family was asked, neighbours with different adapters: a batch has to be sorted before it can be cut into segments. */
 async function readFamily(environment: Environment, { path, adapters }: Family): Promise<readonly Asked[]> {
   const reference = await readJsonFile<Reference>(environment, path, 'reference.json');
   const logits = await readLogits(environment, path);
-  return ['base', ...adapters].flatMap((model) => {
-    const scale = scaleOf(logits, model);
-    return reference[model]!.map(({ prompt, greedy, margins }, i) => ({
-      model,
-      where: `${model}, prompt ${i}`,
-      prompt,
-      greedy: { tokens: greedy, margins },
-      logits: logits.get(`${model}.${i}`)!,
-      scale,
-    }));
-  });
+  return reference['base']!.flatMap((_, i) =>
+    ['base', ...adapters].map((model): Asked => {
+      const { prompt, greedy, margins } = reference[model]![i]!;
+      const own = { logits: logits.get(`${model}.${i}`)!, scale: scaleOf(logits, model) };
+      return { model, where: `${model}, prompt ${i}`, prompt, greedy: { tokens: greedy, margins }, ...own };
+    }),
+  );
 }
 
 /** The largest absolute logit that a reference has for a model; at least 1, so that a model without logits has a tolerance. */
@@ -72,7 +69,8 @@ function scaleOf(logits: ReferenceLogits, model: string): number {
 
 /** Raw logits of every position of every prompt, all computed by one step. */
 async function checkRawLogits(environment: Environment, family: Family, precision: Precision): Promise<void> {
-  const asked = await readFamily(environment, family);
+  const all = await readFamily(environment, family);
+  const asked = all.slice(0, -1); // the number of rows is no multiple of a tile then
   await using direct = await openDirectModel(environment.gpu, await folder(environment, `${family.path}/base`), { precision });
   const parts = new Map<string, Part>();
   for (const name of family.adapters) parts.set(name, await direct.place(await folder(environment, `${family.path}/adapters/${name}`)));
@@ -88,7 +86,7 @@ async function checkRawLogits(environment: Environment, family: Family, precisio
   }
 }
 
-async function openEngine(environment: Environment, family: Family, precision: Precision): Promise<Engine> {
+async function openEngine(environment: Environment, family: Family, precision: Precision): Promise<CoreEngine> {
   const engine = await createEngine({
     gpu: environment.gpu,
     model: await source(environment, `${family.path}/base`),
@@ -122,7 +120,7 @@ function checkLogprobs({ model, where, prompt, logits }: Asked, result: Result, 
 }
 
 /** The whole family as one batch of requests: log-probabilities of prompts, and free-running greedy tokens. */
-async function checkFree(engine: Engine, asked: readonly Asked[], adapters: number, precision: Precision): Promise<void> {
+async function checkFree(engine: CoreEngine, asked: readonly Asked[], adapters: number, precision: Precision): Promise<void> {
   const results = await Promise.all(
     asked.map(({ model, prompt, greedy }) =>
       engine
@@ -147,7 +145,7 @@ async function checkFree(engine: Engine, asked: readonly Asked[], adapters: numb
 }
 
 /** Each generated token of the reference ranks first behind the prompt and the tokens before it, unless its margin is thin. */
-async function checkForced(engine: Engine, asked: readonly Asked[], precision: Precision): Promise<void> {
+async function checkForced(engine: CoreEngine, asked: readonly Asked[], precision: Precision): Promise<void> {
   const results = await Promise.all(
     asked.map(({ model, prompt, greedy }) =>
       engine.generate([...prompt, ...greedy.tokens], { ...adapterOf(model), maxTokens: 1, promptLogprobs: 0 }).result(),
@@ -168,17 +166,15 @@ async function checkEngine(environment: Environment, family: Family, precision: 
 }
 
 /** Parity with transformers and PEFT on small random checkpoints: every base and adapter in one mixed batch. */
-export function parityCases(environment: Environment): Case[] {
-  return FAMILIES.flatMap((family) =>
-    (['exact', 'half'] as const).flatMap((precision): Case[] => [
-      {
-        name: `${family.name}, ${precision}: raw logits of all models in one step`,
-        run: () => checkRawLogits(environment, family, precision),
-      },
-      {
-        name: `${family.name}, ${precision}: all models in one batch: log-probabilities, free-running tokens, stored tokens rank first`,
-        run: () => checkEngine(environment, family, precision),
-      },
-    ]),
-  );
+export function parityCases(environment: Environment, precision: Precision): Case[] {
+  return FAMILIES.flatMap((family): Case[] => [
+    {
+      name: `${family.name}: raw logits of all models in one step`,
+      run: () => checkRawLogits(environment, family, precision),
+    },
+    {
+      name: `${family.name}: all models in one batch: log-probabilities, free-running tokens, stored tokens rank first`,
+      run: () => checkEngine(environment, family, precision),
+    },
+  ]);
 }

@@ -2,7 +2,8 @@ import type {
   AdapterInfo,
   Adapters,
   Chunk,
-  Engine,
+  CoreEngine,
+  EngineEvent,
   GenerateOptions,
   Generation,
   ModelInfo,
@@ -44,7 +45,7 @@ export interface Call {
   readonly options: GenerateOptions;
 }
 
-export interface FakeEngine extends Engine {
+export interface FakeEngine extends CoreEngine {
   readonly calls: readonly Call[];
   /** How many generations were ended by their signal. */
   cancelled(): number;
@@ -105,10 +106,14 @@ export function fakeEngine(options: FakeOptions = {}): FakeEngine {
     generate: (prompt, asked = {}) => generationOf(() => answer(prompt, asked)),
     model: async () => modelInfo(options, tokenizer),
     stats: async () => STATS,
+    events: () => noEvents(),
+    text: () => ({ tokenizer, chatTemplate: undefined }),
     close: async () => void (closed = true),
     [Symbol.asyncDispose]: async () => void (closed = true),
   };
 }
+
+async function* noEvents(): AsyncGenerator<EngineEvent> {}
 
 const STATS: Stats = {
   version: 1,
@@ -146,8 +151,7 @@ function modelInfo(options: FakeOptions, tokenizer: Tokenizer | undefined): Mode
       endTokens: [END],
     },
     maxModelLength: options.maxModelLength ?? 512,
-    tokenizer,
-    chatTemplate: undefined,
+    serves: { text: tokenizer !== undefined, chat: tokenizer !== undefined },
     defaults: options.temperature === undefined ? {} : { temperature: options.temperature },
     ignoredDefaults: [],
   };

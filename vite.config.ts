@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vite';
+
+const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const { dependencies } = JSON.parse(readFileSync(at('package.json'), 'utf8')) as { dependencies: Record<string, string> };
+const packages = [...Object.keys(dependencies), 'webgpu'];
+
+/** The library's entry points: `dist/<name>.js` is what package.json exports under that name. */
+export const entries: Readonly<Record<string, string>> = {
+  index: at('src/index.ts'),
+  node: at('src/node.ts'),
+  cli: at('src/server/cli.ts'),
+};
+
+export default defineConfig({
+  build: {
+    lib: { entry: entries, formats: ['es'] },
+    target: 'es2022',
+    sourcemap: true,
+    // Apps bundle and minify us with their own code; readable shaders and stack traces are worth more here.
+    minify: false,
+    // `public/` is for the page; a library carries no models.
+    copyPublicDir: false,
+    rolldownOptions: {
+      external: (id) => id.startsWith('node:') || packages.some((name) => id === name || id.startsWith(`${name}/`)),
+      output: { chunkFileNames: 'chunks/[name]-[hash].js' },
+    },
+  },
+});
