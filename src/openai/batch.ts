@@ -2,12 +2,11 @@ import type { CoreEngine } from '../engine/types.ts';
 import { WebLoraError } from '../errors.ts';
 import { randomId } from './answer.ts';
 import { createChatCompletion } from './chat.ts';
-import type { ChatCompletionBody } from './chat.ts';
 import { createCompletion } from './completions.ts';
-import type { CompletionBody } from './completions.ts';
 import { errorResponse } from './errors.ts';
 import type { ErrorBody } from './errors.ts';
 import type { ServeOptions } from './run.ts';
+import type { ChatCompletion, Completion } from './types.ts';
 import { shown } from './values.ts';
 
 /** A line of a batch file: its text, its bytes, or the size in bytes of one too long to be kept. */
@@ -22,7 +21,7 @@ export interface BatchRecord {
   readonly response: {
     readonly status_code: number;
     readonly request_id: string;
-    readonly body: ChatCompletionBody | CompletionBody | ErrorBody;
+    readonly body: ChatCompletion | Completion | ErrorBody;
   } | null;
   /** Why the line was no request. */
   readonly error: { readonly code: BatchErrorCode; readonly message: string } | null;

@@ -27,6 +27,8 @@ const HONOURED = [
   'ignore_eos',
   'return_token_ids',
   'return_tokens_as_token_ids',
+  'stream',
+  'stream_options',
 ];
 
 const INERT = [
@@ -37,12 +39,11 @@ const INERT = [
   'service_tier',
   'prompt_cache_key',
   'prompt_cache_retention',
+  'prompt_cache_options',
   'request_id',
 ];
 
 const REFUSED: readonly (readonly [string, readonly unknown[]])[] = [
-  ['stream', [false]],
-  ['stream_options', []],
   ['lora', []],
   ['top_p', [1]],
   ['top_k', [0, -1]],
@@ -94,6 +95,7 @@ const CHAT_REFUSED: readonly (readonly [string, readonly unknown[]])[] = [
   ['modalities', [['text']]],
   ['audio', []],
   ['prediction', []],
+  ['moderation', []],
   ['reasoning_effort', []],
   ['verbosity', []],
   ['web_search_options', []],
@@ -107,7 +109,18 @@ const CHAT_REFUSED: readonly (readonly [string, readonly unknown[]])[] = [
   ['mm_processor_kwargs', [{}]],
 ];
 
-/** The fields of each endpoint: OpenAI's and vLLM's. */
+/**
+ * The fields of each endpoint, OpenAI's and vLLM's. `null` counts as absent; a field on no list is refused as unknown.
+ *
+ * Honoured: `model`, `messages` (chat), `prompt` (completions), `n`, `seed`, `max_tokens` and `max_completion_tokens`, `temperature`,
+ * `stop`, `stop_token_ids`, `ignore_eos`, `logprobs`, `top_logprobs` (chat), `prompt_logprobs` (not with `stream`),
+ * `return_token_ids`, `return_tokens_as_token_ids`, `stream` (not in batch files), `stream_options.include_usage`.
+ *
+ * Inert, accepted with any value: `user`, `metadata`, `store`, `safety_identifier`, `service_tier`, `request_id`, `prompt_cache_key`,
+ * `prompt_cache_retention`, `prompt_cache_options`.
+ *
+ * Refused: all the others below, but at the values beside them, which change nothing.
+ */
 export const FIELDS: Readonly<Record<Endpoint, FieldLists>> = {
   chat: {
     honoured: new Set([...HONOURED, 'messages', 'top_logprobs']),
@@ -123,7 +136,6 @@ export const FIELDS: Readonly<Record<Endpoint, FieldLists>> = {
 
 /** What to do instead, where there is something better to say than "leave it out". */
 const ADVICE: Readonly<Record<string, string>> = {
-  stream: 'answers come whole here',
   lora: 'name one adapter in model',
 };
 

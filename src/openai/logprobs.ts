@@ -1,35 +1,7 @@
 import type { TokenLogprob } from '../engine/types.ts';
 import { idName } from './tokens.ts';
 import type { TokenNames } from './tokens.ts';
-
-/** Log-probabilities of the completions endpoint. All lists have one entry per generated token. */
-export interface CompletionLogprobs {
-  readonly tokens: readonly string[];
-  readonly token_logprobs: readonly number[];
-  /** The most likely tokens, and the chosen one where it is not among them. */
-  readonly top_logprobs: readonly Readonly<Record<string, number>>[];
-  /** Where each token begins in the answer, counted in code points of the tokens' own texts. */
-  readonly text_offset: readonly number[];
-}
-
-/** One token in the log-probabilities of the chat endpoint. */
-export interface ChatToken {
-  readonly token: string;
-  readonly logprob: number;
-  /** The token's UTF-8 bytes; raw bytes for a part of a code point; null where the model has no tokenizer. */
-  readonly bytes: readonly number[] | null;
-}
-
-/** Log-probabilities of the chat endpoint. */
-export interface ChatLogprobs {
-  readonly content: readonly (ChatToken & { readonly top_logprobs: readonly ChatToken[] })[];
-  readonly refusal: null;
-}
-
-/** vLLM's log-probabilities of a prompt's tokens: null for the first, then token id → entry, the prompt's own token always among them. */
-export type PromptLogprobs = readonly (Readonly<
-  Record<string, { readonly logprob: number; readonly rank: number; readonly decoded_token: string | null }>
-> | null)[];
+import type { ChatLogprobs, ChatToken, CompletionLogprobs, PromptLogprobs } from './types.ts';
 
 /** Whether tokens are written as text or as `token_id:7`. */
 export type Spelling = 'text' | 'ids';
@@ -43,14 +15,19 @@ function nameOf(id: number, names: TokenNames, spelling: Spelling): string {
   return (spelling === 'text' ? names.text(id) : undefined) ?? idName(id);
 }
 
-/** A generation's log-probabilities in the completions endpoint's shape. */
-export function completionLogprobs(entries: readonly TokenLogprob[], names: TokenNames, spelling: Spelling): CompletionLogprobs {
+/** How many code points the texts of the chosen tokens have, one by one. */
+export function textLength(entries: readonly TokenLogprob[], names: TokenNames): number {
+  return entries.reduce((sum, entry) => sum + [...(names.text(entry.token) ?? '')].length, 0);
+}
+
+/** Log-probabilities in the completions endpoint's shape; the first token begins at code point `begin` of the answer. */
+export function completionLogprobs(entries: readonly TokenLogprob[], names: TokenNames, spelling: Spelling, begin = 0): CompletionLogprobs {
   const tokens = entries.map((entry) => nameOf(entry.token, names, spelling));
   const offsets: number[] = [];
-  let offset = 0;
+  let offset = begin;
   for (const entry of entries) {
     offsets.push(offset);
-    offset += [...(names.text(entry.token) ?? '')].length;
+    offset += textLength([entry], names);
   }
   return {
     tokens,
@@ -78,13 +55,17 @@ export function chatLogprobs(entries: readonly TokenLogprob[], names: TokenNames
   const chatToken = (id: number, logprob: number): ChatToken => ({
     token: nameOf(id, names, spelling),
     logprob: finite(logprob),
-    bytes: names.bytes(id) ?? null,
+    bytes: copyOf(names.bytes(id)),
   });
   const content = entries.map((entry) => ({
     ...chatToken(entry.token, entry.logprob),
     top_logprobs: Array.from(entry.topTokens, (id, index) => chatToken(id, entry.topLogprobs[index] ?? Number.NEGATIVE_INFINITY)),
   }));
   return { content, refusal: null };
+}
+
+function copyOf(bytes: readonly number[] | undefined): number[] | null {
+  return bytes === undefined ? null : [...bytes];
 }
 
 /** A prompt's log-probabilities in vLLM's shape. */

@@ -14,6 +14,12 @@ const MAX_STOPS = 64;
 /** What completions generate where `max_tokens` is absent. */
 const COMPLETION_TOKENS = 16;
 
+/** How a streamed answer is written. */
+export interface StreamSettings {
+  /** `last`: a last chunk has the usage. */
+  readonly usage: 'last' | 'none';
+}
+
 /** A request after all checks that need no tokenizer. */
 export interface ParsedRequest {
   /** `model` as the request wrote it. */
@@ -28,6 +34,8 @@ export interface ParsedRequest {
   readonly returnTokenIds: boolean;
   /** Tokens in log-probabilities as `token_id:7`. */
   readonly tokensAsIds: boolean;
+  /** Undefined: the answer comes whole. */
+  readonly stream: StreamSettings | undefined;
 }
 
 /**
@@ -51,6 +59,7 @@ export function parseRequest(endpoint: Endpoint, value: unknown, info: ModelInfo
     options: parseOptions(body, endpoint, info),
     returnTokenIds: flagField(body, 'return_token_ids'),
     tokensAsIds: flagField(body, 'return_tokens_as_token_ids'),
+    stream: parseStream(body),
   };
 }
 
@@ -91,6 +100,35 @@ function chatLogprobs(body: Body, vocabSize: number): number | undefined {
   if (wanted) return top;
   if (top !== 0) throw invalid('top_logprobs', `top_logprobs is ${top}, which needs logprobs: true`);
   return undefined;
+}
+
+/** What of `stream_options` would change nothing, and so may be given. */
+const NEUTRAL_STREAM_OPTIONS = new Set(['include_obfuscation', 'continuous_usage_stats']);
+
+function parseStream(body: Body): StreamSettings | undefined {
+  const options = field(body, 'stream_options');
+  if (!flagField(body, 'stream')) {
+    if (options === undefined) return undefined;
+    throw invalid('stream_options', `stream_options is ${shown(options)}, which needs stream: true`);
+  }
+  if (field(body, 'prompt_logprobs') !== undefined) {
+    throw invalid('prompt_logprobs', 'prompt_logprobs is not served with stream: true: leave one of them out');
+  }
+  if (options === undefined) return { usage: 'none' };
+  if (typeof options !== 'object' || Array.isArray(options)) {
+    throw invalid('stream_options', `stream_options must be an object like { "include_usage": true }, not ${shown(options)}`);
+  }
+  const given = options as Body;
+  for (const name of Object.keys(given)) {
+    if (name === 'include_usage') continue;
+    if (NEUTRAL_STREAM_OPTIONS.has(name) && (field(given, name) ?? false) === false) continue;
+    throw invalid('stream_options', `stream_options.${name} is not served: leave it out; it was ${shown(given[name])}`);
+  }
+  const usage = field(given, 'include_usage') ?? false;
+  if (typeof usage !== 'boolean') {
+    throw invalid('stream_options', `stream_options.include_usage must be true or false, not ${shown(usage)}`);
+  }
+  return { usage: usage ? 'last' : 'none' };
 }
 
 function parseStop(body: Body, info: ModelInfo): readonly string[] {

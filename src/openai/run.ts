@@ -1,5 +1,5 @@
 import { WebLoraError } from '../errors.ts';
-import type { CoreEngine, GenerateOptions, ModelInfo, ModelText, Result } from '../engine/types.ts';
+import type { CoreEngine, Generation, ModelInfo, ModelText, Result } from '../engine/types.ts';
 import type { Endpoint } from './fields.ts';
 import { chooseModel, unknownModel } from './models.ts';
 import { parseRequest } from './request.ts';
@@ -8,10 +8,25 @@ import { invalid } from './values.ts';
 
 /** How a request is served, beside what its body says. */
 export interface ServeOptions {
-  /** Names of the base model; default: `engine.model()`'s name. */
+  /** Names of the base model; default: `engine.model()`'s name and the aliases. */
   readonly baseNames?: readonly string[];
+  /** More names of the base model. */
+  readonly aliases?: readonly string[];
   /** Ends the request's generations; the call then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
+}
+
+/** A request whose generations were handed to the engine. */
+export interface Running {
+  readonly request: ParsedRequest;
+  readonly info: ModelInfo;
+  readonly text: ModelText;
+  /** One per prompt, in the request's order. */
+  readonly prompts: readonly { readonly promptTokens: readonly number[]; readonly generations: readonly Generation[] }[];
+  /** Ends the generations that still run. */
+  cancel(reason: unknown): void;
+  /** A generation's error as the request's own. */
+  explain(error: unknown): Promise<unknown>;
 }
 
 /** One prompt's answers. */
@@ -32,24 +47,65 @@ export interface Served {
 }
 
 /**
- * Checks a body and runs its prompts × n generations at once; the first that fails cancels the others.
- * Throws `request_invalid`, `context_length_exceeded`, `adapter_unknown` (param `model`), and whatever the engine throws.
+ * Checks a body and hands its prompts × n generations to the engine, all at once.
+ * Throws `request_invalid`, `context_length_exceeded`, and whatever the engine throws.
  */
-export async function runRequest(engine: CoreEngine, endpoint: Endpoint, body: unknown, options: ServeOptions = {}): Promise<Served> {
+export async function startRequest(engine: CoreEngine, endpoint: Endpoint, body: unknown, options: ServeOptions = {}): Promise<Running> {
   options.signal?.throwIfAborted();
   const info = await engine.model();
   const request = parseRequest(endpoint, body, info);
-  const bases = options.baseNames ?? [info.name];
-  const choice = chooseModel(request.model, bases);
+  const bases = options.baseNames ?? [...new Set([info.name, ...(options.aliases ?? [])])];
   const param = endpoint === 'chat' ? 'messages' : 'prompt';
+  const jobs = await Promise.all(request.prompts.map((prompt) => prepare(engine, prompt, request, info, param)));
+  options.signal?.throwIfAborted();
+  const failure = new AbortController();
+  const signal = options.signal === undefined ? failure.signal : AbortSignal.any([options.signal, failure.signal]);
+  const { promptLogprobs, ...shared } = { ...request.options, ...chooseModel(request.model, bases), signal };
+  const generate = ({ promptTokens, maxTokens }: Job, index: number): Generation => {
+    const own = { ...shared, maxTokens, seed: request.seed + index };
+    // Every answer to a prompt has the same prompt log-probabilities: they are computed once.
+    return engine.generate(promptTokens, index === 0 && promptLogprobs !== undefined ? { ...own, promptLogprobs } : own);
+  };
+  return {
+    request,
+    info,
+    text: engine.text(),
+    prompts: jobs.map((job) => ({
+      promptTokens: job.promptTokens,
+      generations: Array.from({ length: request.n }, (_, index) => generate(job, index)),
+    })),
+    cancel: (reason) => failure.abort(reason),
+    explain: async (error) => {
+      const unknown = error instanceof WebLoraError && error.code === 'adapter_unknown';
+      return unknown ? unknownModel(engine, request.model, bases, error) : error;
+    },
+  };
+}
+
+/** Waits for all answers; the first that fails cancels the others. Throws `adapter_unknown` (param `model`) and what the engine throws. */
+export async function wholeAnswers(running: Running): Promise<Served> {
+  const { request, info, text, prompts } = running;
+  const pending = prompts.map(({ generations }) => generations.map((generation) => generation.result()));
   try {
-    const jobs = await Promise.all(request.prompts.map((prompt) => prepare(engine, prompt, request, info, param)));
-    const answers = await runTogether(engine, jobs, { ...request.options, ...choice }, request, options.signal);
-    return { request, info, text: engine.text(), answers };
+    const results = await Promise.all(pending.map((group) => Promise.all(group)));
+    const answers = results.map((group, index) => ({
+      promptTokens: prompts[index]?.promptTokens ?? [],
+      results: group,
+      promptLogprobs: group[0]?.promptLogprobs,
+    }));
+    return { request, info, text, answers };
   } catch (error) {
-    if (error instanceof WebLoraError && error.code === 'adapter_unknown') throw await unknownModel(engine, request.model, bases);
-    throw error;
+    running.cancel(error);
+    await Promise.allSettled(pending.flat());
+    throw await running.explain(error);
   }
+}
+
+/** Starts a request that must be answered whole. Throws `request_invalid` (param `stream`) for any other, and what `startRequest` throws. */
+export async function runWhole(engine: CoreEngine, endpoint: Endpoint, body: unknown, options: ServeOptions = {}): Promise<Served> {
+  const streamed = typeof body === 'object' && body !== null && 'stream' in body && body.stream === true;
+  if (streamed) throw invalid('stream', 'stream is true, and answers come whole here: leave it out or set it to false');
+  return wholeAnswers(await startRequest(engine, endpoint, body, options));
 }
 
 interface Job {
@@ -83,36 +139,4 @@ function tokensLeft(promptLength: number, wanted: ParsedRequest['maxTokens'], co
   }
   if (explicit !== undefined) return explicit;
   return wanted === undefined ? room : Math.min(room, 'atMost' in wanted ? wanted.atMost : room);
-}
-
-async function runTogether(
-  engine: CoreEngine,
-  jobs: readonly Job[],
-  options: GenerateOptions,
-  request: ParsedRequest,
-  outer: AbortSignal | undefined,
-): Promise<readonly Answers[]> {
-  const failure = new AbortController();
-  const signal = outer === undefined ? failure.signal : AbortSignal.any([outer, failure.signal]);
-  const { promptLogprobs, ...shared } = options;
-  const running = jobs.map((job) =>
-    Array.from({ length: request.n }, async (_, index) => {
-      const own = { ...shared, maxTokens: job.maxTokens, seed: request.seed + index, signal };
-      // Every answer to a prompt has the same prompt log-probabilities: they are computed once.
-      const first = index === 0 && promptLogprobs !== undefined ? { ...own, promptLogprobs } : own;
-      return engine.generate(job.promptTokens, first).result();
-    }),
-  );
-  try {
-    const results = await Promise.all(running.map((group) => Promise.all(group)));
-    return results.map((group, index) => ({
-      promptTokens: jobs[index]?.promptTokens ?? [],
-      results: group,
-      promptLogprobs: group[0]?.promptLogprobs,
-    }));
-  } catch (error) {
-    failure.abort(error);
-    await Promise.allSettled(running.flat());
-    throw error;
-  }
 }

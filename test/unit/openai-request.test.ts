@@ -46,7 +46,15 @@ describe('fields', () => {
 
   test.each<[Endpoint, object, string]>([
     ['chat', { top_p: 0.9 }, 'top_p'],
-    ['chat', { stream: true }, 'stream'],
+    ['chat', { stream: 'yes' }, 'stream'],
+    ['chat', { stream_options: { include_usage: true } }, 'stream_options'],
+    ['chat', { stream: false, stream_options: {} }, 'stream_options'],
+    ['chat', { stream: true, stream_options: 'usage' }, 'stream_options'],
+    ['chat', { stream: true, stream_options: { include_usage: 1 } }, 'stream_options'],
+    ['chat', { stream: true, stream_options: { include_obfuscation: true } }, 'stream_options'],
+    ['completions', { stream: true, stream_options: { continuous_usage_stats: true } }, 'stream_options'],
+    ['completions', { stream: true, stream_options: { usage: false } }, 'stream_options'],
+    ['completions', { stream: true, prompt_logprobs: 0 }, 'prompt_logprobs'],
     ['chat', { lora: [{ id: 'json', scale: 0.5 }] }, 'lora'],
     ['chat', { response_format: { type: 'json_object' } }, 'response_format'],
     ['chat', { tools: [{ type: 'function' }] }, 'tools'],
@@ -68,6 +76,16 @@ describe('fields', () => {
   test('inert fields and best_of equal to n are accepted', () => {
     chat({ user: 'me', metadata: { a: 1 }, store: true });
     completion({ best_of: 2, n: 2 });
+  });
+});
+
+describe('streams', () => {
+  test('are asked for by stream alone; their usage by stream_options', () => {
+    expect(chat({}).stream).toBeUndefined();
+    expect(chat({ stream: false, stream_options: null }).stream).toBeUndefined();
+    expect(chat({ stream: true }).stream).toEqual({ usage: 'none' });
+    expect(chat({ stream: true, stream_options: { include_usage: null, include_obfuscation: false } }).stream).toEqual({ usage: 'none' });
+    expect(completion({ stream: true, stream_options: { include_usage: true } }).stream).toEqual({ usage: 'last' });
   });
 });
 
