@@ -1,0 +1,2 @@
+export { serve } from './rpc/serve.ts';
+export type { ServeOptions } from './rpc/calls.ts';

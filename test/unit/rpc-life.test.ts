@@ -1,0 +1,367 @@
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import type { EngineOptions, Progress } from '../../src/engine/types.ts';
+import { WebLoraError } from '../../src/errors.ts';
+import { withOpenAI } from '../../src/openai/face.ts';
+import { connect, connectEngine } from '../../src/rpc/connect.ts';
+import { serveWith } from '../../src/rpc/serve.ts';
+import { say } from '../../src/rpc/wire.ts';
+import { fakeEngine } from './fake-engine.ts';
+import { connected, connectedToFake, player, readAll, rejection, served, turns } from './rpc-harness.ts';
+
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
+});
+
+/** A served channel end that is a worker for the page: it can be terminated, and have errors. */
+function fakeWorker(core = player()) {
+  const { port1, port2 } = new MessageChannel();
+  serveWith(port2, {}, async () => withOpenAI(core));
+  const terminate = vi.fn<() => void>();
+  return { core, worker: Object.assign(port1, { terminate: terminate as () => void }), terminate };
+}
+
+/** Web Locks, as far as they are used. */
+function createLocks() {
+  const held = new Map<string, () => void>();
+  let queue: { readonly name: string; grant(): void }[] = [];
+  const free = (name: string): void => {
+    held.delete(name);
+    const next = queue.find((waiting) => waiting.name === name);
+    queue = queue.filter((waiting) => waiting !== next);
+    next?.grant();
+  };
+  const request = (name: string, ...rest: unknown[]): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const callback = rest.at(-1) as () => unknown;
+      const grant = (): void => {
+        held.set(name, () => free(name));
+        void Promise.resolve(callback()).then(() => resolve(free(name)));
+      };
+      if (!held.has(name)) return grant();
+      const waiting = { name, grant };
+      queue.push(waiting);
+      (rest[0] as { signal: AbortSignal }).signal.addEventListener('abort', () => {
+        queue = queue.filter((other) => other !== waiting);
+        reject(new DOMException('aborted', 'AbortError'));
+      });
+    });
+  return {
+    request,
+    held: () => held.size,
+    waiting: () => queue.length,
+    /** As if those who hold them had ended. */
+    takeAll: () => {
+      for (const take of [...held.values()]) take();
+    },
+  };
+}
+
+const errorEvent = (fields: object): Event => Object.assign(new Event('error', { cancelable: true }), fields);
+
+describe('starting', () => {
+  test('options cross, functions are called by messages', async () => {
+    const seen: Progress[] = [];
+    let given: EngineOptions | undefined;
+    const { page } = served(async (options) => {
+      given = options;
+      options.onProgress?.({ loaded: 1, total: 2, file: 'a' });
+      options.onProgress?.({ loaded: 2, total: 2, file: 'a' });
+      return withOpenAI(fakeEngine());
+    });
+    const memory = { pool: 5 };
+    const engine = await connect(page, {
+      model: new URL('https://example.org/m/'),
+      memory,
+      precision: 'exact',
+      onProgress: (p) => seen.push(p),
+    });
+    expect(seen).toEqual([
+      { loaded: 1, total: 2, file: 'a' },
+      { loaded: 2, total: 2, file: 'a' },
+    ]);
+    expect(given).toMatchObject({ model: 'https://example.org/m/', memory, precision: 'exact' });
+    expect(given).not.toHaveProperty('resolve');
+    await engine.close();
+  });
+
+  test('an error of the progress callback is the error of the call', async () => {
+    const error = new Error('mine');
+    const { page } = served(
+      ({ onProgress, signal }) =>
+        new Promise((_, reject) => {
+          signal!.addEventListener('abort', () => reject(signal!.reason as Error));
+          onProgress?.({ loaded: 1, total: 2, file: 'a' });
+        }),
+    );
+    const onProgress = (): void => {
+      throw error;
+    };
+    expect(await rejection(connect(page, { model: 'm', onProgress }))).toBe(error);
+  });
+
+  test('the page resolves adapters', async () => {
+    const { options, engine } = await connected(fakeEngine(), {
+      resolve: (id) => {
+        if (id === 'bad') throw new RangeError('no');
+        return id === 'none' ? undefined : new URL(`https://example.org/${id}/`);
+      },
+    });
+    expect(await options.resolve!('a')).toBe('https://example.org/a/');
+    expect(await options.resolve!('none')).toBeUndefined();
+    expect(await rejection(Promise.resolve(options.resolve!('bad')))).toBeInstanceOf(RangeError);
+    await engine.close();
+  });
+
+  test('what the worker gets is given there', async () => {
+    for (const name of ['tokenizer', 'gpu', 'store']) {
+      const error = await rejection(connect(new MessageChannel().port1, { model: 'm', [name]: {} }));
+      expect(error).toBeInstanceOf(TypeError);
+      expect(String(error)).toContain('serve(self');
+    }
+    expect(() => serveWith(new MessageChannel().port1, { model: 'm' } as object, async () => withOpenAI(fakeEngine()))).toThrow(TypeError);
+    let given: EngineOptions | undefined;
+    const gpu = { requestAdapter: async () => undefined };
+    const { page } = served(
+      async (options) => {
+        given = options;
+        return withOpenAI(fakeEngine());
+      },
+      { gpu },
+    );
+    const engine = await connect(page, { model: 'm' });
+    expect(given!.gpu).toBe(gpu);
+    await engine.close();
+  });
+
+  test('Node is told what to call', async () => {
+    const error = await rejection(connectEngine(new MessageChannel().port1, { model: 'm' }));
+    expect(error).toBeInstanceOf(TypeError);
+    expect(String(error)).toContain('createEngine({ gpu: await dawn(), store: folderStore(path) })');
+  });
+
+  test('what fails there fails here, and the worker can be asked again', async () => {
+    let attempts = 0;
+    const { page } = served(async () => {
+      if (attempts++ === 0) throw new WebLoraError('file_missing', 'no config.json');
+      return withOpenAI(fakeEngine());
+    });
+    expect(await rejection(connect(page, { model: 'm' }))).toMatchObject({ code: 'file_missing' });
+    const engine = await connect(page, { model: 'm' });
+    expect(await rejection(connect(page, { model: 'm' }))).toMatchObject({ code: 'request_invalid', param: 'worker' });
+    expect((await engine.stats()).device).toBe('fake');
+    await engine.close();
+    await (await connect(page, { model: 'm' })).close();
+  });
+
+  test('a signal ends the start, before and after the worker answers', async () => {
+    const { port1, port2 } = new MessageChannel();
+    const early = new AbortController();
+    const waiting = rejection(connect(port1, { model: 'm', signal: early.signal }));
+    early.abort('early');
+    expect(await waiting).toBe('early');
+    let load: AbortSignal | undefined;
+    serveWith(port2, {}, ({ signal }) => {
+      load = signal;
+      return new Promise((_, reject) => signal!.addEventListener('abort', () => reject(signal!.reason as Error)));
+    });
+    await turns();
+    const late = new AbortController();
+    const loading = rejection(connect(port1, { model: 'm', signal: late.signal }));
+    await vi.waitFor(() => expect(load).toBeDefined());
+    late.abort('late');
+    expect(await loading).toBe('late');
+  });
+
+  test('a script that serves late is heard, one that never does is named', async () => {
+    const { port1, port2 } = new MessageChannel();
+    port2.start(); // what comes now is dropped
+    const connecting = connect(port1, { model: 'm' });
+    await turns();
+    serveWith(port2, {}, async () => withOpenAI(fakeEngine()));
+    await (await connecting).close();
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const never = rejection(connect(new MessageChannel().port1, { model: 'm' }));
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(await never).toMatchObject({ code: 'worker_lost', message: expect.stringContaining('serve(self)') });
+  });
+
+  test('the worker is free again when the page says that it leaves', async () => {
+    const { page } = served(async () => withOpenAI(fakeEngine()));
+    const hello = (session: string): Promise<{ readonly weblora: string; readonly port: MessagePort }> =>
+      new Promise((resolve) => {
+        const hear = ({ data }: MessageEvent): void => {
+          if (data.session !== session) return;
+          page.removeEventListener('message', hear);
+          resolve(data);
+        };
+        page.addEventListener('message', hear);
+        page.start();
+        say(page, { weblora: 'hello', session });
+      });
+    const { port } = await hello('a');
+    expect((await hello('b')).weblora).toBe('taken');
+    port.postMessage({ weblora: { kind: 'leave' } });
+    await turns();
+    expect((await hello('c')).weblora).toBe('here');
+  });
+
+  test('sources cross', async () => {
+    const core = fakeEngine();
+    const added: unknown[] = [];
+    const { engine } = await connected({ ...core, adapters: { ...core.adapters, add: async (_, source) => void added.push(source) } });
+    const file = Object.defineProperty(new File(['{}'], 'adapter_config.json'), 'webkitRelativePath', {
+      value: 'json/adapter_config.json',
+    });
+    await engine.adapters.add('a', [file]);
+    await engine.adapters.add('b', new URL('https://example.org/b/'));
+    await engine.adapters.add('c', 'adapters/c');
+    const [[got], ...others] = added as [File[], ...string[]];
+    expect(got!.webkitRelativePath).toBe('json/adapter_config.json');
+    expect(await got!.text()).toBe('{}');
+    expect(others).toEqual(['https://example.org/b/', 'adapters/c']);
+    const folder = { location: 'x', size: async () => undefined, read: async () => new Uint8Array() };
+    expect(await rejection(engine.adapters.add('d', folder))).toBeInstanceOf(TypeError);
+    await engine.close();
+  });
+
+  test('relative addresses are meant from the page', async () => {
+    let model: unknown;
+    const { page } = served(async (options) => {
+      model = options.model;
+      return withOpenAI(fakeEngine());
+    });
+    vi.stubGlobal('location', { href: 'https://example.org/app/' });
+    const connecting = connect(page, { model: 'models/m' });
+    vi.stubGlobal('location', { href: 'https://example.org/assets/worker.js' });
+    await (await connecting).close();
+    expect(model).toBe('https://example.org/app/models/m');
+  });
+});
+
+describe('closing', () => {
+  test('ends the engine; later calls are refused', async () => {
+    const { engine, fake } = await connectedToFake();
+    await Promise.all([engine.close(), engine.close()]);
+    expect(fake.closed()).toBe(true);
+    expect(await rejection(engine.stats())).toMatchObject({ code: 'closed' });
+    expect(await rejection(engine.generate('hi').result())).toMatchObject({ code: 'closed' });
+    await engine.close();
+  });
+
+  test('open streams end with what the engine says, or with closed', async () => {
+    const core = player();
+    const close = async (): Promise<void> => core.played[0]!.fail(new WebLoraError('closed', 'by the engine'));
+    const { engine } = await connected({ ...core, close });
+    const [told, untold] = [engine.generate('a').result(), engine.generate('b').result()].map(rejection);
+    await engine.close();
+    expect(await told).toMatchObject({ code: 'closed', message: 'by the engine' });
+    expect(await untold).toMatchObject({ code: 'closed', message: 'The engine was closed' });
+  });
+
+  test('await using closes', async () => {
+    const { engine, fake } = await connectedToFake();
+    {
+      await using _ = engine;
+    }
+    expect(fake.closed()).toBe(true);
+  });
+});
+
+describe('a worker that is lost', () => {
+  async function losing(lose: (worker: ReturnType<typeof fakeWorker>['worker']) => void): Promise<WebLoraError[]> {
+    const { worker, core } = fakeWorker();
+    const engine = await connect(worker, { model: 'm' });
+    const streaming = engine.completions.create({ model: 'base', prompt: 'hi', stream: true });
+    await vi.waitFor(() => expect(core.played).toHaveLength(1));
+    core.played[0]!.push({ text: 'a', tokens: [97] });
+    const open = [
+      readAll(engine.generate('hi')),
+      engine.generate('hi').result(),
+      readAll(engine.events()),
+      readAll(await streaming),
+      engine.completions.create({ model: 'base', prompt: 'hi' }),
+    ].map(rejection);
+    await turns();
+    lose(worker);
+    const errors = (await Promise.all([...open, rejection(engine.stats()), rejection(engine.generate('x').result())])) as WebLoraError[];
+    await engine.close();
+    errors.push((await rejection(engine.stats())) as WebLoraError);
+    for (const error of errors) expect(error).toMatchObject({ name: 'WebLoraError', code: 'worker_lost' });
+    return errors;
+  }
+
+  test('by an uncaught error, which is told', async () => {
+    const event = errorEvent({ message: 'Uncaught boom', filename: 'w.js', lineno: 7 });
+    const [error] = await losing((worker) => worker.dispatchEvent(event));
+    expect(error!.message).toContain('Uncaught boom (w.js:7)');
+    expect(event.defaultPrevented).toBe(true);
+  });
+
+  test('by terminate', async () => {
+    await losing((worker) => worker.terminate());
+  });
+
+  test('by a message that cannot be read', async () => {
+    await losing((worker) => worker.dispatchEvent(new Event('messageerror')));
+  });
+
+  test('before it served', async () => {
+    const { port1 } = new MessageChannel();
+    const worker = Object.assign(port1, { terminate: () => undefined as void });
+    const connecting = rejection(connect(worker, { model: 'm' }));
+    worker.terminate();
+    expect(await connecting).toMatchObject({ code: 'worker_lost' });
+    const failing = rejection(connect(worker, { model: 'm' }));
+    worker.dispatchEvent(errorEvent({}));
+    expect(await failing).toMatchObject({ code: 'worker_lost', message: expect.stringContaining('did not load') });
+  });
+
+  test('while it closes: there is nothing left to close', async () => {
+    const { worker } = fakeWorker({ ...player(), close: () => new Promise(() => {}) });
+    const engine = await connect(worker, { model: 'm' });
+    const streaming = rejection(engine.generate('hi').result());
+    const closing = engine.close();
+    worker.terminate();
+    await closing;
+    expect(await streaming).toMatchObject({ code: 'closed' });
+  });
+
+  test('without a word, by its lock', async () => {
+    const locks = createLocks();
+    vi.stubGlobal('navigator', { locks });
+    await losing(() => locks.takeAll());
+    expect(locks.waiting()).toBe(0);
+  });
+
+  test('but not by closing, when its lock is let go', async () => {
+    const locks = createLocks();
+    vi.stubGlobal('navigator', { locks });
+    const { engine } = await connected(player());
+    const streaming = rejection(engine.generate('hi').result());
+    await engine.close();
+    expect(locks.waiting()).toBe(0);
+    expect(await streaming).toMatchObject({ code: 'closed' });
+    await vi.waitFor(() => expect(locks.held()).toBe(0));
+  });
+
+  test('whose locks may not be used is served without', async () => {
+    vi.stubGlobal('navigator', { locks: { request: () => Promise.reject(new DOMException('opaque', 'SecurityError')) } });
+    const { engine } = await connectedToFake();
+    await engine.close();
+  });
+
+  test('the engine ends where the page lets go', async () => {
+    const fake = fakeEngine();
+    const { worker } = fakeWorker({ ...player(), close: fake.close });
+    await connect(worker, { model: 'm' });
+    const post = vi.spyOn(MessagePort.prototype, 'postMessage');
+    worker.dispatchEvent(errorEvent({ message: 'of the app' }));
+    // Not every runtime tells the worker that the port was closed.
+    expect(post).toHaveBeenCalledWith({ weblora: { kind: 'leave' } });
+    post.mockRestore();
+    await vi.waitFor(() => expect(fake.closed()).toBe(true));
+    await turns();
+    await (await connect(worker, { model: 'm' })).close();
+  });
+});
