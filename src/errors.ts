@@ -24,6 +24,7 @@ export type ErrorCode =
   | 'adapter_exists' // the id is registered with another source
   | 'adapter_busy' // removed or unloaded while requests use it
   | 'adapter_too_large' // more than the pool can ever hold
+  | 'store_failed' // the store refused to read, keep or delete, or lost an adapter that has no other origin
   // requests
   | 'request_invalid' // a value out of its range; `param` names the field
   | 'context_length_exceeded'
@@ -35,6 +36,7 @@ export type ErrorCode =
   | 'device_lost'
   | 'not_deterministic' // this device's arithmetic depends on the batch
   | 'not_finite' // a request's own logits were NaN or infinite
+  | 'worker_lost' // the worker that runs the engine ended, or its script did not load
   | 'closed'; // the engine was closed
 
 /** The one error class of WebLoRA. `cause` holds what was caught; `param` the field of a request that was wrong. */
@@ -47,5 +49,19 @@ export class WebLoraError extends Error {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.param = options.param;
+  }
+}
+
+/**
+ * Loads a part of the library that most apps never need: bundlers make a file of its own from it.
+ * @throws WebLoraError `file_unreadable` where that file does not come.
+ */
+export async function loadPart<T>(load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch (cause) {
+    const words = cause instanceof Error ? cause.message : String(cause);
+    const message = `A part of WebLoRA's own code could not be loaded; are all files of the build served? ${words}`;
+    throw new WebLoraError('file_unreadable', message, { cause });
   }
 }

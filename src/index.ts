@@ -1,7 +1,10 @@
-export { createEngine } from './engine/engine.ts';
+export { createEngine } from './openai/create.ts';
+export { connectEngine } from './rpc/connect.ts';
+export { indexedDbStore } from './adapters/store-idb.ts';
 export { WebLoraError } from './errors.ts';
 export type { ErrorCode } from './errors.ts';
 export type {
+  AdapterEvent,
   AdapterInfo,
   Adapters,
   Chunk,
@@ -21,6 +24,8 @@ export type {
   Result,
   Source,
   Stats,
+  Store,
+  StoreStats,
   TokenLogprob,
   Usage,
 } from './engine/types.ts';
@@ -28,3 +33,30 @@ export type { Folder } from './formats/folder.ts';
 export type { ModelConfig } from './model/config.ts';
 export type { ChatTemplate } from './text/chat-template.ts';
 export type { Tokenizer } from './text/tokenizer.ts';
+export type {
+  ChatChoice,
+  ChatChunkChoice,
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+  ChatCompletions,
+  ChatContentPart,
+  ChatLogprobs,
+  ChatMessage,
+  ChatToken,
+  Completion,
+  CompletionChoice,
+  CompletionChunk,
+  CompletionChunkChoice,
+  CompletionLogprobs,
+  CompletionRequest,
+  Completions,
+  CompletionUsage,
+  CreateOptions,
+  Engine,
+  Model,
+  ModelList,
+  Models,
+  PromptLogprobs,
+  StreamOptions,
+} from './openai/types.ts';

@@ -98,14 +98,23 @@ async function readLayer(
  * Throws `file_missing`, `file_unreadable`, `file_truncated`, `file_invalid`, `safetensors_header`, `safetensors_offsets`,
  * `tensor_dtype`, `tensor_shape`, `tensor_not_finite`, `adapter_type`, `adapter_setting`, `adapter_rank`, `adapter_target`, or
  * `adapter_format` (only `adapter_model.bin` is there), each with the file and what was wrong in it.
+ *
+ * @param signal looked at before each layer, so that every kind of folder can be left; a web folder's own requests end by the signal
+ * that it was opened with. Its reason is thrown.
  */
-export async function readAdapter(folder: Folder, table: SiteTable, precision: 'exact' | 'half'): Promise<PackedAdapter> {
+export async function readAdapter(
+  folder: Folder,
+  table: SiteTable,
+  precision: 'exact' | 'half',
+  signal?: AbortSignal,
+): Promise<PackedAdapter> {
   const config = parsePeftConfig(await readJson(folder, CONFIG), fileLocation(folder, CONFIG));
   const files = await openWeights(folder);
   const pairs = findPairs(files.tensors.values(), config, table, fileLocation(folder, WEIGHTS));
   const layers: PackedLayer[] = [];
   const digests: DigestPair[] = [];
   for (let layer = 0; layer < table.layers; layer++) {
+    signal?.throwIfAborted();
     const read = await readLayer(
       files,
       pairs.filter((pair) => pair.layer === layer),

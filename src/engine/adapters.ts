@@ -1,39 +1,28 @@
-import { readAdapter } from '../adapters/adapter.ts';
+import type { AdapterDisk } from '../adapters/disk.ts';
 import { createResidency } from '../adapters/cache.ts';
-import { createAdapterPool, type Placement } from '../adapters/pool.ts';
+import { createAdapterPool } from '../adapters/pool.ts';
 import type { PackedAdapter } from '../adapters/sites.ts';
 import { WebLoraError } from '../errors.ts';
-import { openFolder } from '../formats/folder.ts';
 import type { Model } from '../model/model.ts';
 import type { Part } from '../model/plan.ts';
+import { describeEntry, type AdapterEntry } from './adapter-entry.ts';
+import { readEntry } from './adapter-reading.ts';
+import { createAdapterRegistry } from './adapter-registry.ts';
 import type { EventHub } from './events.ts';
 import type { Pages } from './pages.ts';
 import type { AdapterView, Blocked } from './scheduler.ts';
-import type { AdapterInfo, Source } from './types.ts';
+import { shareTask } from './shared-task.ts';
+import type { AdapterInfo, EngineOptions, Source } from './types.ts';
 
-/** A registered adapter and how far it has come. Requests hold the entry, so what replaces it later does not touch them. */
-export interface AdapterEntry {
-  /** Unique among all entries there ever were: an id that is removed and added again is another adapter. */
-  readonly key: string;
-  readonly id: string;
-  readonly source: Source;
-  packed: PackedAdapter | undefined;
-  reading: Promise<PackedAdapter> | undefined;
-  /** On its way to the GPU because a request waits for it. */
-  bringing: Promise<void> | undefined;
-  placement: Placement | undefined;
-  /** It was read and found no room on the GPU. */
-  waitsForRoom: boolean;
-}
-
-/** Origin → heap → GPU for every registered adapter. `AdapterView` is what the scheduler sees of it. */
+/** Origin → disk → heap → GPU for every registered adapter. `AdapterView` is what the scheduler sees of it. */
 export interface AdapterTiers extends AdapterView {
-  add(id: string, source: Source): void;
-  /** The entry of a registered id. Throws `adapter_unknown`. */
-  get(id: string): AdapterEntry;
-  /** Reads it into the heap, once for all who ask. Throws what reading throws. */
-  read(entry: AdapterEntry): Promise<PackedAdapter>;
-  /** Puts what was read onto the GPU, evicting idle adapters that nobody in `needed` uses; false where there is no room yet. */
+  /** Registers an id; the entry whose place it took, for `sweep`. Throws `adapter_exists` where it has another source. */
+  add(id: string, source: Source): AdapterEntry | undefined;
+  /** The entry of an id that a request or a load uses; `resolve` is asked when it is read. Throws `adapter_unknown`. */
+  use(id: string): AdapterEntry;
+  /** Reads it into the heap, once for all who ask; ends when all who ask have left by their signal. Throws what reading throws. */
+  read(entry: AdapterEntry, signal?: AbortSignal): Promise<PackedAdapter>;
+  /** Puts what was read onto the GPU, evicting idle adapters that nobody in `needed` uses; false where there is no room yet, or it was dropped. */
   place(entry: AdapterEntry, needed: ReadonlySet<string>): Promise<boolean>;
   /** Evicts idle adapters until a blocked sequence's pages are free; false where that cannot be. */
   makeRoom(blocked: Blocked, needed: ReadonlySet<string>): boolean;
@@ -42,26 +31,29 @@ export interface AdapterTiers extends AdapterView {
   entry(key: string): AdapterEntry | undefined;
   /** Frees its place on the GPU. Throws `adapter_busy` where a running request is in `needed`. */
   unload(id: string, needed: ReadonlySet<string>): void;
-  /** Forgets the id; `sweep` frees its bytes when the last request that uses it has ended. */
-  remove(id: string): void;
-  /** Frees removed adapters that no open request, running or waiting, uses. */
+  /** Forgets the id at once, and then in the store; `sweep` frees its bytes when the last request that uses it has ended. */
+  remove(id: string): Promise<void>;
+  /** Drops removed adapters that no open request, running or waiting, uses; who still loads one gets `adapter_unknown`. */
   sweep(inUse: ReadonlySet<string>): void;
   list(): AdapterInfo[];
+  /** Ends every read with this reason. Fulfilled when the store has taken what was on its way there. */
+  close(reason: unknown): Promise<void>;
 }
 
-/** A source in words: what people typed. */
-export function sourceName(source: Source): string {
-  if (typeof source === 'string') return source;
-  if (source instanceof URL) return source.href;
-  return 'location' in source ? source.location : `${source.length} dropped files`;
+export interface AdapterTiersParts {
+  readonly model: Pick<Model, 'pool' | 'shape' | 'reserveRank'>;
+  readonly precision: 'exact' | 'half';
+  readonly pages: Pages;
+  readonly events: EventHub;
+  readonly disk: AdapterDisk | undefined;
+  readonly resolve: EngineOptions['resolve'];
 }
 
-export function createAdapterTiers(model: Model, precision: 'exact' | 'half', pages: Pages, events: EventHub): AdapterTiers {
-  const byId = new Map<string, AdapterEntry>();
-  const byKey = new Map<string, AdapterEntry>();
+/** Makes the tiers of a model's adapters. Those that the store remembers are registered from the start. */
+export function createAdapterTiers({ model, precision, pages, events, disk, resolve }: AdapterTiersParts): AdapterTiers {
+  const registry = createAdapterRegistry(disk?.known ?? [], resolve);
   const pool = createAdapterPool(model.pool, model.shape.table, pages);
   const residency = createResidency();
-  let made = 0;
 
   const evict = (entry: AdapterEntry): void => {
     pool.remove(entry.placement!);
@@ -72,45 +64,32 @@ export function createAdapterTiers(model: Model, precision: 'exact' | 'half', pa
   const evictUntil = (done: () => boolean, needed: ReadonlySet<string>): boolean => {
     for (const victim of residency.victims(needed)) {
       if (done()) return true;
-      evict(byKey.get(victim)!);
+      evict(registry.entry(victim)!);
     }
     return done();
   };
-  const get = (id: string): AdapterEntry => {
-    const entry = byId.get(id);
-    if (entry) return entry;
-    const known = [...byId.keys()].slice(0, 8).join(', ') || 'none';
-    throw new WebLoraError('adapter_unknown', `No adapter is registered as "${id}" (registered: ${known}). Call adapters.add first.`, {
-      param: 'adapter',
-    });
+  const checkFits = (entry: AdapterEntry, packed: PackedAdapter): void => {
+    const needed = pool.pagesOf(packed);
+    if (needed > model.pool.pages - 1) throw tooLarge(entry, needed, model.pool);
   };
-  const read = (entry: AdapterEntry): Promise<PackedAdapter> => {
+  const reading = { registry, disk, events, table: model.shape.table, precision, checkFits };
+  const read = (entry: AdapterEntry, signal?: AbortSignal): Promise<PackedAdapter> => {
     if (entry.packed) return Promise.resolve(entry.packed);
-    entry.reading ??= readEntry(entry, model, precision, (packed) => checkFits(entry, pool.pagesOf(packed), model)).finally(() => {
-      entry.reading = undefined;
-    });
-    return entry.reading;
+    entry.reading ??= shareTask(
+      (abandoned) => readEntry(reading, entry, abandoned),
+      () => (entry.reading = undefined),
+    );
+    return entry.reading.join(signal);
   };
 
   return {
-    add: (id, source) => {
-      const known = byId.get(id);
-      if (known) {
-        if (known.source === source) return;
-        const message = `"${id}" is registered from ${sourceName(known.source)}. Remove it first, or choose another id.`;
-        throw new WebLoraError('adapter_exists', message, { param: 'id' });
-      }
-      const key = `${id}#${made++}`;
-      const idle = { packed: undefined, reading: undefined, bringing: undefined, placement: undefined, waitsForRoom: false };
-      const entry: AdapterEntry = { key, id, source, ...idle };
-      byId.set(id, entry);
-      byKey.set(key, entry);
-    },
-    get,
+    add: registry.add,
+    use: registry.use,
     read,
     place: async (entry, needed) => {
       if (entry.placement) return true;
       await model.reserveRank(entry.packed!.rank4);
+      if (!registry.entry(entry.key)) return false;
       evictUntil(() => entry.placement !== undefined || (entry.placement = pool.place(entry.packed!)) !== undefined, needed);
       entry.waitsForRoom = entry.placement === undefined;
       if (!entry.waitsForRoom && !residency.has(entry.key)) {
@@ -130,57 +109,50 @@ export function createAdapterTiers(model: Model, precision: 'exact' | 'half', pa
       return evictUntil(() => free() >= wanted, kept);
     },
     part: (key) => {
-      const entry = byKey.get(key)!;
+      const entry = registry.entry(key)!;
       residency.touch(key);
       return { slot: entry.placement!.slot, scale: 1, rank4: entry.packed!.rank4 };
     },
-    entry: (key) => byKey.get(key),
+    entry: registry.entry,
     isResident: (key) => residency.has(key),
-    waitsForRoom: (key) => byKey.get(key)?.waitsForRoom === true,
+    waitsForRoom: (key) => registry.entry(key)?.waitsForRoom === true,
     unload: (id, needed) => {
-      const entry = get(id);
+      const entry = registry.get(id);
       if (needed.has(entry.key))
         throw new WebLoraError('adapter_busy', `"${id}" is in use by running requests; it cannot be unloaded now.`);
       if (entry.placement) evict(entry);
     },
-    remove: (id) => void byId.delete(get(id).id),
+    remove: async (id) => {
+      registry.remove(id);
+      await disk?.forget(id);
+    },
     sweep: (inUse) => {
-      for (const entry of byKey.values()) {
-        if (byId.get(entry.id) === entry || inUse.has(entry.key)) continue;
+      for (const entry of registry.loose()) {
+        if (inUse.has(entry.key) || (registry.isCurrent(entry) && !isForsaken(entry))) continue;
         if (entry.placement) evict(entry);
-        byKey.delete(entry.key);
+        registry.drop(entry);
+        entry.reading?.abort(removed(entry));
       }
     },
-    list: () => [...byId.values()].map(describe),
+    list: () => registry.registered().map(describeEntry),
+    close: async (reason) => {
+      for (const { reading: open } of registry.entries()) open?.abort(reason);
+      await disk?.settled();
+    },
   };
 }
 
-async function readEntry(
-  entry: AdapterEntry,
-  model: Model,
-  precision: 'exact' | 'half',
-  check: (packed: PackedAdapter) => void,
-): Promise<PackedAdapter> {
-  const packed = await readAdapter(await openFolder(entry.source), model.shape.table, precision);
-  check(packed);
-  entry.packed = packed;
-  return packed;
+/** An id that was to be resolved for a request that ended before that. */
+function isForsaken({ state, reading, resolving }: AdapterEntry): boolean {
+  return state === 'asked' && !reading && !resolving;
 }
 
-function checkFits(entry: AdapterEntry, pages: number, model: Model): void {
-  if (pages <= model.pool.pages - 1) return;
-  const { pageBytes } = model.pool;
-  const message = `"${entry.id}" from ${sourceName(entry.source)} needs ${pages} pages of ${pageBytes} bytes a layer; the pool has ${model.pool.pages}`;
-  throw new WebLoraError('adapter_too_large', `${message}. Raise memory.pool (--pool-memory).`);
+/** The error for an adapter that somebody removed while it was on its way. */
+export function removed({ id }: AdapterEntry): WebLoraError {
+  return new WebLoraError('adapter_unknown', `"${id}" was removed while it was loaded.`, { param: 'id' });
 }
 
-function describe(entry: AdapterEntry): AdapterInfo {
-  const tier = entry.placement ? 'gpu' : entry.packed ? 'heap' : 'origin';
-  const { packed } = entry;
-  return {
-    id: entry.id,
-    source: sourceName(entry.source),
-    tier,
-    ...(packed && { digest: packed.digest, rank: packed.rank, bytes: packed.bytes }),
-  };
+function tooLarge({ id, name }: AdapterEntry, needed: number, { pages, pageBytes }: Model['pool']): WebLoraError {
+  const message = `"${id}" from ${name} needs ${needed} pages of ${pageBytes} bytes a layer; the pool has ${pages}`;
+  return new WebLoraError('adapter_too_large', `${message}. Raise memory.pool (--pool-memory).`);
 }

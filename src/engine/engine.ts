@@ -1,6 +1,8 @@
-import { WebLoraError } from '../errors.ts';
+import type { AdapterDisk } from '../adapters/disk.ts';
+import { loadPart, WebLoraError } from '../errors.ts';
 import { openGpu, type Gpu } from '../gpu/device.ts';
-import { createAdapterTiers, type AdapterEntry, type AdapterTiers } from './adapters.ts';
+import { describeEntry, type AdapterEntry } from './adapter-entry.ts';
+import { createAdapterTiers, removed, type AdapterTiers } from './adapters.ts';
 import { createEventHub, type EventHub } from './events.ts';
 import { loadModel, promptTokens, type Loaded } from './load.ts';
 import { createLoop, type Loop } from './loop.ts';
@@ -8,7 +10,7 @@ import { checkEngineOptions, checkGenerateOptions, type EngineLimits } from './o
 import { createPages, type Pages } from './pages.ts';
 import { createRequest, type Request } from './request.ts';
 import { createScheduler, type Scheduler } from './scheduler.ts';
-import { checkDeterminism } from './self-check.ts';
+import { untilAborted } from './shared-task.ts';
 import { createStream } from './stream.ts';
 import type { Adapters, CoreEngine, EngineOptions, GenerateOptions, Generation, GpuProvider, Prompt, Stats } from './types.ts';
 
@@ -21,6 +23,7 @@ interface Core extends Loaded {
   readonly pages: Pages;
   readonly scheduler: Scheduler;
   readonly tiers: AdapterTiers;
+  readonly disk: AdapterDisk | undefined;
   readonly events: EventHub;
   readonly loop: Loop;
   /** Set once: why the engine takes no more requests. */
@@ -60,12 +63,14 @@ async function start(gpu: Gpu, options: EngineOptions, limits: EngineLimits): Pr
     depth: DEPTH,
   });
   const { model } = loaded;
-  if (options.deterministic) await checkDeterminism(model, gpu.description);
+  if (options.deterministic) await (await loadPart(() => import('./self-check.ts'))).checkDeterminism(model, gpu.description);
   const pages = createPages(model.pool.pages);
   const { contextLength, logitRows } = model;
   const scheduler = createScheduler({ sequences, batchRows, prefillChunk, logitRows, contextLength }, pages);
   const events = createEventHub();
-  const tiers = createAdapterTiers(model, precision, pages, events);
+  const { store, resolve } = options;
+  const disk = store && (await openDisk(store, { table: model.shape.table, name: loaded.info.name, precision }));
+  const tiers = createAdapterTiers({ model, precision, pages, events, disk, resolve });
   const core: Core = {
     ...loaded,
     gpu,
@@ -73,6 +78,7 @@ async function start(gpu: Gpu, options: EngineOptions, limits: EngineLimits): Pr
     pages,
     scheduler,
     tiers,
+    disk,
     events,
     loop: createLoop(model, scheduler, tiers, events, DEPTH),
     over: undefined,
@@ -85,13 +91,21 @@ async function start(gpu: Gpu, options: EngineOptions, limits: EngineLimits): Pr
   return core;
 }
 
+/** An engine without a store does not load the code for one. */
+async function openDisk(...given: Parameters<typeof import('../adapters/disk.ts').openAdapterDisk>): Promise<AdapterDisk> {
+  const { openAdapterDisk } = await loadPart(() => import('../adapters/disk.ts'));
+  return openAdapterDisk(...given);
+}
+
 function face(core: Core): CoreEngine {
   const close = async (): Promise<void> => {
     core.over ??= new WebLoraError('closed', 'The engine was closed');
     core.loop.failAll(core.over);
     core.events.close();
+    const kept = core.tiers.close(core.over);
     core.model.destroy();
     core.gpu.device.destroy();
+    await kept;
   };
   return {
     adapters: adaptersFace(core),
@@ -114,7 +128,7 @@ function generate(core: Core, prompt: Prompt, options: GenerateOptions): Generat
     checkGenerateOptions(options);
     options.signal?.throwIfAborted();
     if (core.over) throw core.over;
-    const adapter = options.adapter === undefined ? undefined : core.tiers.get(options.adapter).key;
+    const adapter = options.adapter === undefined ? undefined : core.tiers.use(options.adapter).key;
     request = createRequest({
       id: core.nextId++,
       prompt: promptTokens(prompt, core.text, core.info.config),
@@ -150,13 +164,14 @@ function adaptersFace(core: Core): Adapters {
     add: async (id, source) => {
       open();
       if (id === '') throw new WebLoraError('request_invalid', 'An adapter id may not be empty', { param: 'id' });
-      tiers.add(id, source);
+      if (tiers.add(id, source)) tiers.sweep(loop.adaptersInUse());
     },
     load: async (id, { signal } = {}) => {
       open();
-      const entry = tiers.get(id);
-      await untilAborted(bring(core, entry), signal);
-      return tiers.list().find((info) => info.id === id)!;
+      signal?.throwIfAborted();
+      const entry = tiers.use(id);
+      await bring(core, entry, signal);
+      return describeEntry(entry);
     },
     unload: async (id) => {
       open();
@@ -164,38 +179,24 @@ function adaptersFace(core: Core): Adapters {
     },
     remove: async (id) => {
       open();
-      tiers.remove(id);
+      const forgotten = tiers.remove(id);
       tiers.sweep(loop.adaptersInUse());
+      await forgotten;
     },
     list: async () => tiers.list(),
   };
 }
 
-async function bring({ tiers, scheduler, pages }: Core, entry: AdapterEntry): Promise<void> {
-  await tiers.read(entry);
-  if (await tiers.place(entry, scheduler.neededAdapters())) return;
+async function bring({ tiers, scheduler, pages }: Core, entry: AdapterEntry, signal: AbortSignal | undefined): Promise<void> {
+  await tiers.read(entry, signal);
+  if (await untilAborted(tiers.place(entry, scheduler.neededAdapters()), signal)) return;
+  if (!tiers.entry(entry.key)) throw removed(entry);
   const { total, kv, adapters } = pages.counts();
   const held = `${total} pages (${kv} with requests, ${adapters} with adapters in use)`;
   throw new WebLoraError('out_of_memory', `No room for "${entry.id}" among the pool's ${held}. Wait, or raise memory.pool.`);
 }
 
-/** The promise, or the signal's reason if that comes first; the work itself goes on for others who wait for it. */
-async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  signal.throwIfAborted();
-  let abort: () => void = () => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason as Error);
-    signal.addEventListener('abort', abort, { once: true });
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
-}
-
-function stats({ gpu, precision, loop, scheduler, pages, model }: Core): Stats {
+function stats({ gpu, precision, loop, scheduler, pages, model, disk }: Core): Stats {
   return {
     version: 1,
     device: gpu.description,
@@ -205,5 +206,6 @@ function stats({ gpu, precision, loop, scheduler, pages, model }: Core): Stats {
     ...scheduler.counts(),
     pages: pages.counts(),
     gpuBytes: model.bytes(),
+    ...(disk && { store: disk.counters() }),
   };
 }

@@ -1,9 +1,9 @@
-import type { EngineEvent, RequestEvent } from './types.ts';
+import type { AdapterEvent, EngineEvent, RequestEvent } from './types.ts';
 
 /** What the engine tells of itself; costs nothing while nobody listens. */
 export interface EventHub {
   step(ms: number, rows: Readonly<Record<string, number>>): void;
-  adapter(kind: 'load' | 'evict', id: string, bytes: number): void;
+  adapter(kind: AdapterEvent['kind'], id: string, bytes: number, message?: string): void;
   request(event: RequestEvent): void;
   /** Whether anyone listens: what is costly to tell need not be told otherwise. */
   heard(): 'yes' | 'no';
@@ -14,7 +14,7 @@ export interface EventHub {
 
 interface Gathered {
   steps: EngineEvent['steps'][number][];
-  adapters: EngineEvent['adapters'][number][];
+  adapters: AdapterEvent[];
   requests: RequestEvent[];
 }
 
@@ -64,7 +64,8 @@ export function createEventHub(): EventHub {
 
   return {
     step: (ms, rows) => tell(({ steps }) => steps.push({ ms, rows })),
-    adapter: (kind, id, bytes) => tell(({ adapters }) => adapters.push({ kind, id, bytes })),
+    adapter: (kind, id, bytes, message) =>
+      tell(({ adapters }) => adapters.push({ kind, id, bytes, ...(message !== undefined && { message }) })),
     request: (event) => tell(({ requests }) => requests.push(event)),
     heard: () => (listeners.size > 0 ? 'yes' : 'no'),
     listen: () => {

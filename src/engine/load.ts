@@ -23,7 +23,7 @@ export interface Loaded {
  * @throws WebLoraError what reading, parsing and building throw; nothing is left on the GPU.
  */
 export async function loadModel(gpu: Gpu, options: EngineOptions, settings: ModelSettings): Promise<Loaded> {
-  const folder = await openFolder(options.model);
+  const folder = await openFolder(options.model, options.signal);
   const config = parseModelConfig(await readJson(folder, 'config.json'), `${folder.location}/config.json`);
   const generation = await readGeneration(folder);
   const text = await readTokenizer(folder, options.tokenizer);

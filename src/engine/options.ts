@@ -10,6 +10,8 @@ const ENGINE_OPTIONS: Readonly<Record<keyof EngineOptions, true>> = {
   memory: true,
   limits: true,
   tokenizer: true,
+  store: true,
+  resolve: true,
   onProgress: true,
   signal: true,
 };
@@ -55,6 +57,17 @@ function requireInteger(param: string, value: number | undefined, least: number,
   throw invalid(param, value, `an integer ${range}`);
 }
 
+/** Throws `TypeError` for a store or a callback that could not be called when it is needed. */
+function requireMethods({ store, resolve }: EngineOptions): void {
+  if (resolve !== undefined && typeof resolve !== 'function') throw new TypeError('createEngine: resolve must be a function');
+  if (store === undefined) return;
+  for (const name of ['get', 'put', 'delete', 'keys'] as const) {
+    if (typeof (store as Partial<typeof store> | null)?.[name] !== 'function') {
+      throw new TypeError(`createEngine: store has no method ${name}; pass indexedDbStore() or an object with get, put, delete and keys`);
+    }
+  }
+}
+
 /**
  * Checks what `createEngine` was given.
  * @throws TypeError for unknown names. @throws WebLoraError `request_invalid` for values out of range.
@@ -63,6 +76,7 @@ export function checkEngineOptions(options: EngineOptions): EngineLimits {
   refuseUnknown(options, ENGINE_OPTIONS, 'createEngine');
   refuseUnknown(options.memory ?? {}, MEMORY_OPTIONS, 'createEngine: memory');
   refuseUnknown(options.limits ?? {}, LIMITS_OPTIONS, 'createEngine: limits');
+  requireMethods(options);
   if (options.precision !== undefined && options.precision !== 'exact' && options.precision !== 'half') {
     throw invalid('precision', options.precision, "'exact' or 'half'");
   }

@@ -1,7 +1,10 @@
+import type { Store } from '../adapters/store.ts';
 import type { Folder } from '../formats/folder.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { ChatTemplate } from '../text/chat-template.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
+
+export type { Store } from '../adapters/store.ts';
 
 /** Where a model or an adapter is read from: a folder's path or URL, dropped files, or anything that reads like a folder. */
 export type Source = string | URL | readonly File[] | Folder;
@@ -39,6 +42,16 @@ export interface EngineOptions {
   };
   /** In place of the folder's own tokenizer. */
   readonly tokenizer?: Tokenizer;
+  /**
+   * Where adapters that were read once are kept, packed: a later engine of the same model has them under their ids without asking
+   * their origin. Absent: nothing is kept. A store that fails never fails an adapter that can be read from its origin; `stats().store` tells.
+   */
+  readonly store?: Store;
+  /**
+   * Asked for an id that is not registered, once for all requests that wait for it: the source that it answers is registered as by
+   * `add`. Undefined: there is no such adapter. It is asked anew at the next use of an id for which it answered undefined or threw.
+   */
+  readonly resolve?: (id: string) => Source | undefined | Promise<Source | undefined>;
   readonly onProgress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;
 }
@@ -125,26 +138,46 @@ export interface Generation extends AsyncIterable<Chunk> {
 
 export interface AdapterInfo {
   readonly id: string;
-  /** Where it was registered from, for people. */
+  /** Where it was registered from, for people: an address, a path, or the name of a dropped folder. */
   readonly source: string;
-  /** `gpu`: in the pool; `heap`: packed in memory; `origin`: registered, not read yet. */
-  readonly tier: 'gpu' | 'heap' | 'origin';
-  /** Known once read. */
+  /** `gpu`: in the pool; `heap`: packed in memory; `disk`: packed in the store; `origin`: registered, not read yet. */
+  readonly tier: 'gpu' | 'heap' | 'disk' | 'origin';
+  /** Known once read, by this engine or by the one that wrote the store. */
   readonly digest?: string;
   readonly rank?: number;
   readonly bytes?: number;
 }
 
 export interface Adapters {
-  /** Registers an id; nothing is read before `load` or the first use. Throws `adapter_exists` where the id has another source. */
+  /**
+   * Registers an id; nothing is read before `load` or the first use. Adding the same source again changes nothing; another source
+   * throws `adapter_exists`. A folder that was dropped in an earlier session is kept as bytes: dropping one of the same name again, or
+   * any source once those bytes are lost, takes its place.
+   */
   add(id: string, source: Source): Promise<void>;
-  /** Reads, checks and uploads it. Throws a typed error that names the file and the reason; nothing stays behind. */
+  /**
+   * Reads, checks and uploads it. Throws a typed error that names the file and the reason; nothing stays behind. The signal ends
+   * downloads that nobody else waits for.
+   */
   load(id: string, options?: { readonly signal?: AbortSignal }): Promise<AdapterInfo>;
   /** Frees its place on the GPU; it stays registered. Throws `adapter_busy` while requests run on it. */
   unload(id: string): Promise<void>;
-  /** Forgets it. Requests that run keep what they started with. */
+  /** Forgets it, in the store too (`store_failed` where that cannot be). Requests that run keep what they started with. */
   remove(id: string): Promise<void>;
   list(): Promise<readonly AdapterInfo[]>;
+}
+
+/** What happened between an engine and its store so far. */
+export interface StoreStats {
+  /** Adapters that were read from the store in place of their origin. */
+  readonly reads: number;
+  /** Adapters whose bytes in the store were missing or damaged: read from their origin again where they have one. */
+  readonly misses: number;
+  readonly writes: number;
+  /** Calls that the store refused; the adapters were served all the same where they have an origin. */
+  readonly failures: number;
+  /** What the last of them said. */
+  readonly lastFailure?: string;
 }
 
 /** Plain JSON; `version` rises when a field changes its meaning. */
@@ -167,6 +200,8 @@ export interface Stats {
   /** Milliseconds in which at least one step was in flight. */
   readonly busyMs: number;
   readonly gpuBytes: number;
+  /** Where the engine has a store. */
+  readonly store?: StoreStats;
 }
 
 /** What an engine serves, as plain data. */
@@ -189,9 +224,17 @@ export interface EngineEvent {
   readonly at: number;
   /** Steps that came back, oldest first: their time in flight, and rows by adapter id (the base under ''). */
   readonly steps: readonly { readonly ms: number; readonly rows: Readonly<Record<string, number>> }[];
-  /** Adapters that moved: `load` onto the GPU, `evict` from it. */
-  readonly adapters: readonly { readonly kind: 'load' | 'evict'; readonly id: string; readonly bytes: number }[];
+  readonly adapters: readonly AdapterEvent[];
   readonly requests: readonly RequestEvent[];
+}
+
+/** An adapter that moved: `load` onto the GPU, `evict` from it; `store`: its bytes were kept, `store_failed`: they could not be. */
+export interface AdapterEvent {
+  readonly kind: 'load' | 'evict' | 'store' | 'store_failed';
+  readonly id: string;
+  readonly bytes: number;
+  /** Why the store failed. */
+  readonly message?: string;
 }
 
 export interface RequestEvent {

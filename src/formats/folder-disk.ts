@@ -2,15 +2,11 @@ import { WebLoraError } from '../errors.ts';
 import { checkByteRange, checkFileName, fileLocation, fileMissing, fileTruncated } from './folder-contract.ts';
 import type { Folder } from './folder-contract.ts';
 
-type FileSystem = typeof import('node:fs/promises');
+/** Node's module, which Deno has too. */
+export type FileSystem = typeof import('node:fs/promises');
 
 /** Node reads at most 2 GiB a call. */
 const LARGEST_READ = 1 << 30;
-
-/** `node:fs/promises` where the runtime has it (Node, Deno), else undefined. */
-export function fileSystem(): FileSystem | undefined {
-  return globalThis.process?.getBuiltinModule?.('node:fs/promises');
-}
 
 function errorCode(cause: unknown): unknown {
   return typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined;

@@ -15,6 +15,7 @@ async function request(location: string, init: RequestInit): Promise<Response> {
   try {
     return await fetch(location, init);
   } catch (cause) {
+    init.signal?.throwIfAborted();
     const why = cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : String(cause);
     throw new WebLoraError('file_unreadable', `${location} cannot be fetched: ${why}`, { cause });
   }
@@ -40,7 +41,13 @@ async function discard(response: Response): Promise<void> {
 }
 
 /** Collects a body of exactly `length` bytes; allocates only what arrives, and stops at the first byte too many. */
-async function collect(response: Response, location: string, start: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+async function collect(
+  response: Response,
+  location: string,
+  start: number,
+  length: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   let total = 0;
   try {
@@ -55,6 +62,7 @@ async function collect(response: Response, location: string, start: number, leng
     }
   } catch (cause) {
     if (cause instanceof WebLoraError) throw cause;
+    signal?.throwIfAborted();
     throw new WebLoraError('file_unreadable', `The connection broke after ${total} of ${length} bytes of ${location}.`, { cause });
   }
   if (total < length) throw fileTruncated(location, start + length, start + total);
@@ -70,8 +78,10 @@ async function collect(response: Response, location: string, start: number, leng
 /**
  * A folder on a web server. Parts of files come by Range requests; from a server that ignores them a file is fetched once, as a
  * whole, and kept as long as the folder. A query in the URL (a signature) is sent with every file.
+ *
+ * @param signal ends every request; what waits for one then throws the signal's reason.
  */
-export function openHttpFolder(source: string | URL): Folder {
+export function openHttpFolder(source: string | URL, signal?: AbortSignal): Folder {
   const base = new URL(source);
   const query = base.search;
   base.search = '';
@@ -81,6 +91,9 @@ export function openHttpFolder(source: string | URL): Folder {
   const locate = (name: string): string => {
     checkFileName(name);
     return base.href + name.split('/').map(encodeURIComponent).join('/');
+  };
+  const ask = (location: string, init: RequestInit = {}): Promise<Response> => {
+    return request(location + query, { ...init, ...(signal && { signal }) });
   };
   const sizes = new Map<string, Promise<number | undefined>>();
   const whole = new Map<string, Promise<Blob>>();
@@ -96,25 +109,26 @@ export function openHttpFolder(source: string | URL): Folder {
   const download = (name: string, answer?: Response): Promise<Blob> =>
     keep(whole, name, async () => {
       const location = locate(name);
-      const response = answer ?? (await request(location + query, {}));
+      const response = answer ?? (await ask(location));
       if (isAbsent(response.status)) throw fileMissing(location);
       if (!response.ok) throw refused(location, response);
       try {
         return await response.blob();
       } catch (cause) {
+        signal?.throwIfAborted();
         throw new WebLoraError('file_unreadable', `The connection broke while ${location} was fetched.`, { cause });
       }
     });
   const measure = async (name: string): Promise<number | undefined> => {
     const location = locate(name);
     // First a range of one byte: unlike HEAD it is never answered for a compressed transfer, whose length is another.
-    const probe = await request(location + query, { headers: { range: 'bytes=0-0' } });
+    const probe = await ask(location, { headers: { range: 'bytes=0-0' } });
     await discard(probe);
     if (isAbsent(probe.status)) return undefined;
     const told = probe.status === 200 ? contentLength(probe) : contentRange(probe).total;
     if (told !== undefined && (probe.ok || probe.status === 416)) return told;
     if (!probe.ok && probe.status !== 405 && probe.status !== 416) throw refused(location, probe);
-    const head = await request(location + query, { method: 'HEAD' });
+    const head = await ask(location, { method: 'HEAD' });
     const length = head.ok ? contentLength(head) : undefined;
     return length ?? (await download(name)).size;
   };
@@ -127,9 +141,9 @@ export function openHttpFolder(source: string | URL): Folder {
       const location = locate(name);
       if (!whole.has(name)) {
         if (start === end) return new Uint8Array(0);
-        const response = await request(location + query, { headers: { range: `bytes=${start}-${end - 1}` } });
+        const response = await ask(location, { headers: { range: `bytes=${start}-${end - 1}` } });
         if (response.status === 206 && (contentRange(response).start ?? start) === start) {
-          return collect(response, location, start, end - start);
+          return collect(response, location, start, end - start, signal);
         }
         if (response.status === 200 && !whole.has(name)) await download(name, response);
         else await discard(response);

@@ -1,7 +1,7 @@
-import { WebLoraError } from '../errors.ts';
+import { loadPart, WebLoraError } from '../errors.ts';
 import { fileLocation, fileMissing } from './folder-contract.ts';
 import type { Folder } from './folder-contract.ts';
-import { fileSystem, openDiskFolder } from './folder-disk.ts';
+import type { FileSystem } from './folder-disk.ts';
 import { openFiles } from './folder-files.ts';
 import { openHttpFolder } from './folder-http.ts';
 import { parseJson } from './json.ts';
@@ -22,25 +22,32 @@ function isFolder(source: object): source is Folder {
  *
  * Throws `file_missing` for a path that does not exist or is no folder, `file_unreadable` for one that may not be looked at; a web
  * folder is asked only when a file is. Throws `TypeError` for anything else.
+ *
+ * @param signal ends a web folder's requests, those that run and all later ones: its reads then throw the signal's reason.
  */
-export async function openFolder(source: string | URL | readonly File[] | Folder): Promise<Folder> {
-  if (typeof source === 'string' || source instanceof URL) return openAddress(source);
+export async function openFolder(source: string | URL | readonly File[] | Folder, signal?: AbortSignal): Promise<Folder> {
+  if (typeof source === 'string' || source instanceof URL) return openAddress(source, signal);
   if (Array.isArray(source)) return openFiles(source);
   if (typeof source === 'object' && source !== null && isFolder(source)) return source;
   throw new TypeError('A folder is a path, a URL, a list of File objects, or an object with size() and read().');
 }
 
-async function openAddress(source: string | URL): Promise<Folder> {
+async function openAddress(source: string | URL, signal: AbortSignal | undefined): Promise<Folder> {
   const text = String(source);
   if (text === '') throw new TypeError('The path of the folder is empty.');
-  if (/^https?:/i.test(text)) return openHttpFolder(text);
+  if (/^https?:/i.test(text)) return openHttpFolder(text, signal);
   const isPath = typeof source === 'string' && !/^[a-z][a-z\d+.-]+:/i.test(text); // C:\models is a path
   if (!isPath && !/^file:/i.test(text)) throw new TypeError(`A folder's URL is http:, https: or file:, not ${text}`);
   const fs = fileSystem();
-  if (fs) return openDiskFolder(source, fs);
+  if (fs) return (await loadPart(() => import('./folder-disk.ts'))).openDiskFolder(source, fs);
   const page = globalThis.location?.href;
-  if (isPath && page !== undefined && /^https?:/i.test(page)) return openHttpFolder(new URL(text, page));
+  if (isPath && page !== undefined && /^https?:/i.test(page)) return openHttpFolder(new URL(text, page), signal);
   throw new WebLoraError('file_missing', `${text} is a path, and this runtime has no file system; give an http(s) URL or files.`);
+}
+
+/** `node:fs/promises` where the runtime has it (Node, Deno), else undefined. */
+function fileSystem(): FileSystem | undefined {
+  return globalThis.process?.getBuiltinModule?.('node:fs/promises');
 }
 
 /** A whole text file as UTF-8, 64 MiB at most. Throws `file_missing`, `file_unreadable`, `file_truncated`, `file_invalid`. */

@@ -20,8 +20,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   openai: ['engine', 'text', 'errors'],
   // Node's GPU is no layer of its own: it shares the engine's types and the errors, nothing that runs.
   node: ['engine', 'errors'],
+  rpc: ['openai', 'engine', 'errors'],
   server: ['openai', 'engine', 'formats', 'text', 'errors', 'node', 'entry'],
-  entry: ['engine', 'model', 'formats', 'text', 'errors', 'node'],
+  entry: ['rpc', 'openai', 'engine', 'model', 'adapters', 'formats', 'text', 'errors', 'node'],
 };
 /** Only this file of adapters/ knows the GPU. */
 const ADAPTERS_TO_GPU = 'adapters/pool.ts';

@@ -1,0 +1,125 @@
+import type { KnownAdapter } from '../adapters/disk.ts';
+import { WebLoraError } from '../errors.ts';
+import { createEntry, isSameSource, sourceAddress, sourceName, type AdapterEntry } from './adapter-entry.ts';
+import type { EngineOptions, Source } from './types.ts';
+
+/** Which ids there are, and the entries behind them: current ones, and removed ones that requests still hold. */
+export interface AdapterRegistry {
+  /** Registers an id; the entry whose place it took, if one. Throws `adapter_exists` where it has another source. */
+  add(id: string, source: Source): AdapterEntry | undefined;
+  /** The entry of an id that is registered or being asked for. Throws `adapter_unknown`. */
+  get(id: string): AdapterEntry;
+  /** The entry of an id that is to be used: one to ask `resolve` for where it is not registered. Throws `adapter_unknown`. */
+  use(id: string): AdapterEntry;
+  /** Settles an `asked` entry by `resolve`'s answer. Throws `adapter_unknown`, or the WebLoraError that `resolve` threw. */
+  resolve(entry: AdapterEntry): Promise<void>;
+  /** Forgets the id; its entry stays under its key until it is dropped. Throws `adapter_unknown`. */
+  remove(id: string): void;
+  /** Whether the entry is the one behind its id. */
+  isCurrent(entry: AdapterEntry): boolean;
+  entry(key: string): AdapterEntry | undefined;
+  /** Forgets an entry that nobody holds any more. */
+  drop(entry: AdapterEntry): void;
+  /** All entries, removed ones too. */
+  entries(): Iterable<AdapterEntry>;
+  /** Entries that are not registered: removed, replaced, or asked for. */
+  loose(): Iterable<AdapterEntry>;
+  /** Registered entries. */
+  registered(): AdapterEntry[];
+}
+
+/** Makes a registry that begins with what a store remembers. */
+export function createAdapterRegistry(known: readonly KnownAdapter[], ask: EngineOptions['resolve']): AdapterRegistry {
+  const byId = new Map<string, AdapterEntry>();
+  const byKey = new Map<string, AdapterEntry>();
+  const loose = new Set<AdapterEntry>();
+  let made = 0;
+
+  const insert = (given: Omit<Parameters<typeof createEntry>[0], 'key'>): AdapterEntry => {
+    const entry = createEntry({ ...given, key: `${given.id}#${made++}` });
+    const before = byId.get(entry.id);
+    if (before) loose.add(before);
+    if (entry.state === 'asked') loose.add(entry);
+    byId.set(entry.id, entry);
+    byKey.set(entry.key, entry);
+    return entry;
+  };
+  const isCurrent = (entry: AdapterEntry): boolean => byId.get(entry.id) === entry;
+  const registered = (): AdapterEntry[] => [...byId.values()].filter(({ state }) => state === 'registered');
+  const unknown = (id: string): WebLoraError => {
+    const ids = registered().map((entry) => entry.id);
+    const listed = [...ids.slice(0, 8), ...(ids.length > 8 ? [`${ids.length - 8} more`] : [])].join(', ') || 'none';
+    const advice = ask ? 'resolve knows no such id either' : 'Call adapters.add first';
+    return new WebLoraError('adapter_unknown', `No adapter is registered as "${id}" (registered: ${listed}). ${advice}.`, {
+      param: 'adapter',
+    });
+  };
+  const get = (id: string): AdapterEntry => {
+    const entry = byId.get(id);
+    if (!entry) throw unknown(id);
+    return entry;
+  };
+  const askFor = async (entry: AdapterEntry): Promise<void> => {
+    try {
+      const source = await (async () => ask!(entry.id))(); // a callback that throws at once fails all who ask now, as a promise would
+      if (source === undefined) throw unknown(entry.id);
+      entry.name = sourceName(source);
+      entry.origin = source;
+      entry.state = 'registered';
+      if (isCurrent(entry)) loose.delete(entry);
+    } catch (cause) {
+      if (isCurrent(entry)) byId.delete(entry.id); // asked anew by whoever comes later
+      if (cause instanceof WebLoraError) throw cause;
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new WebLoraError('adapter_unknown', `No adapter is registered as "${entry.id}", and resolve failed: ${why}`, {
+        cause,
+        param: 'adapter',
+      });
+    }
+  };
+
+  for (const { id, source, name, blob } of known) {
+    if (blob || source !== undefined) insert({ id, state: 'registered', origin: source, name, blob });
+  }
+  return {
+    add: (id, source) => {
+      const old = byId.get(id);
+      if (old?.state === 'registered') {
+        if (old.origin !== undefined && isSameSource(old.origin, source)) return undefined;
+        if (!canReplace(old, source)) {
+          const message = `"${id}" is registered from ${old.name}. Remove it first, or choose another id.`;
+          throw new WebLoraError('adapter_exists', message, { param: 'id' });
+        }
+      }
+      insert({ id, state: 'registered', origin: source, name: sourceName(source), blob: undefined });
+      return old;
+    },
+    get,
+    use: (id) => byId.get(id) ?? (ask ? insert({ id, state: 'asked', origin: undefined, name: id, blob: undefined }) : get(id)),
+    resolve: (entry) => (entry.resolving ??= askFor(entry)),
+    remove: (id) => {
+      loose.add(get(id));
+      byId.delete(id);
+    },
+    isCurrent,
+    entry: (key) => byKey.get(key),
+    drop: (entry) => {
+      if (isCurrent(entry)) byId.delete(entry.id);
+      byKey.delete(entry.key);
+      loose.delete(entry);
+    },
+    entries: () => byKey.values(),
+    loose: () => loose,
+    registered,
+  };
+}
+
+/**
+ * Whether a source takes the place of what the store alone has. A folder of the same name, dropped again, may have changed since, so
+ * it is read; and where the stored bytes are lost, anything that brings the adapter back will do.
+ */
+function canReplace(old: AdapterEntry, source: Source): boolean {
+  if (old.origin !== undefined) return false;
+  const isLost = old.blob === undefined && old.packed === undefined;
+  return isLost || (sourceAddress(source) === undefined && sourceName(source) === old.name);
+}

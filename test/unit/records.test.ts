@@ -1,0 +1,88 @@
+import { describe, expect, test } from 'vitest';
+import { readAdapter } from '../../src/adapters/adapter.ts';
+import { decodeAdapter, decodeRecord, encodeAdapter, encodeRecord, hashSiteTable, type AdapterRecord } from '../../src/adapters/records.ts';
+import type { PackedAdapter } from '../../src/adapters/sites.ts';
+import { TABLE, memoryFolder, pair, randomNumbers, safetensors } from './files.ts';
+
+const random = randomNumbers(11);
+const noise = (): number => random() - 0.5;
+const TENSORS = [...pair(0, 'self_attn.q_proj', 3, noise), ...pair(0, 'self_attn.v_proj', 5, noise)]; // layer 1 has none
+const CONFIG = { peft_type: 'LORA', r: 3, lora_alpha: 5, target_modules: ['q_proj', 'v_proj'], rank_pattern: { v_proj: 5 } };
+const read = (precision: 'exact' | 'half'): Promise<PackedAdapter> =>
+  readAdapter(memoryFolder({ 'adapter_config.json': CONFIG, 'adapter_model.safetensors': safetensors(TENSORS) }), TABLE, precision);
+
+describe.each(['exact', 'half'] as const)('a packed adapter in %s precision', (precision) => {
+  test('comes back as it was', async () => {
+    const packed = await read(precision);
+    const bytes = encodeAdapter(packed);
+    expect(decodeAdapter(bytes, TABLE)).toEqual(packed);
+    expect(encodeAdapter(decodeAdapter(bytes, TABLE)!)).toEqual(bytes);
+    const shifted = new Uint8Array(bytes.length + 1);
+    shifted.set(bytes, 1);
+    expect(decodeAdapter(shifted.subarray(1), TABLE)).toEqual(packed);
+  });
+
+  test('cut short or continued it is nothing', async () => {
+    const bytes = encodeAdapter(await read(precision));
+    for (let length = 0; length < bytes.length; length += length < 400 ? 1 : 61) {
+      expect(decodeAdapter(bytes.slice(0, length), TABLE)).toBeUndefined();
+    }
+    expect(decodeAdapter(Uint8Array.from([...bytes, 0, 0, 0, 0]), TABLE)).toBeUndefined();
+  });
+
+  test('a changed header never reaches beyond its bytes', async () => {
+    const packed = await read(precision);
+    const bytes = encodeAdapter(packed);
+    const header = 8 + new DataView(bytes.buffer).getUint32(4, true);
+    for (let i = 0; i < 4000; i++) {
+      const changed = bytes.slice();
+      changed[Math.floor(random() * header)] = Math.floor(random() * 128);
+      const decoded = decodeAdapter(changed, TABLE);
+      for (const { words, matrices } of decoded?.layers ?? []) {
+        for (const { site, offsetA, offsetB, rank4 } of matrices) {
+          const quads = (words.length * 4) / (precision === 'exact' ? 16 : 8);
+          expect(offsetA + (rank4 / 4) * TABLE.sites[site]!.inWidth).toBeLessThanOrEqual(quads);
+          expect(offsetB + (rank4 / 4) * TABLE.sites[site]!.outWidth).toBeLessThanOrEqual(quads);
+        }
+      }
+    }
+  });
+
+  test('is not one of another model', async () => {
+    const bytes = encodeAdapter(await read(precision));
+    expect(decodeAdapter(bytes, { ...TABLE, layers: 3 })).toBeUndefined();
+    expect(decodeAdapter(bytes, { ...TABLE, sites: TABLE.sites.slice(0, 1) })).toBeUndefined();
+    expect(decodeAdapter(bytes, { ...TABLE, sites: TABLE.sites.map((site) => ({ ...site, outWidth: 4096 })) })).toBeUndefined();
+  });
+});
+
+test('a site table has one hash, another table another', async () => {
+  const hash = await hashSiteTable(TABLE);
+  expect(hash).toMatch(/^[\da-f]{64}$/);
+  expect(await hashSiteTable(structuredClone(TABLE))).toBe(hash);
+  const others = [
+    { ...TABLE, layers: 3 },
+    { ...TABLE, prefix: 'x.' },
+    { ...TABLE, sites: TABLE.sites.toReversed() },
+    { ...TABLE, sites: TABLE.sites.map((site) => ({ ...site, outStart: site.outStart + 1 })) },
+  ];
+  for (const other of others) expect(await hashSiteTable(other)).not.toBe(hash);
+});
+
+describe('a record', () => {
+  const hash = 'ab'.repeat(32);
+  const blob = { key: `b:${hash}/1/half/cd`, digest: hash, sha256: hash, rank: 8, bytes: 4096 };
+  const record: AdapterRecord = { id: 'pirate/2 ü', source: 'https://example.org/p/', name: 'https://example.org/p/', blob };
+  test('comes back as it was', () => {
+    expect(decodeRecord(encodeRecord(record))).toEqual(record);
+    const dropped = { ...record, source: undefined, name: 'pirate-lora' };
+    expect(decodeRecord(encodeRecord(dropped))).toEqual(dropped);
+  });
+  test('that is torn, foreign or newer is nothing', () => {
+    const text = new TextDecoder().decode(encodeRecord(record));
+    const changes = ['', '{}', 'null', '[]', text.slice(0, -1), text.replace('"version":1', '"version":2'), text.replace('"b:', '"m:')];
+    const wrong = [text.replace('"rank":8', '"rank":-8'), text.replace('"bytes":4096', '"bytes":"4096"'), text.replaceAll('ab', 'zz')];
+    for (const change of [...changes, ...wrong]) expect(decodeRecord(new TextEncoder().encode(change))).toBeUndefined();
+    expect(decodeRecord(new Uint8Array([0xff, 0xfe]))).toBeUndefined();
+  });
+});

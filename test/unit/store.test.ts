@@ -1,0 +1,47 @@
+import { describe, expect, test, vi } from 'vitest';
+import { indexedDbStore } from '../../src/adapters/store-idb.ts';
+import { memoryStore, storeKeys, type Store } from '../../src/adapters/store.ts';
+import { storeCases } from '../suites/stores.ts';
+
+describe('a store in memory', () => {
+  const stores = new Map<string, Store>();
+  const open = (name: string): Store => {
+    const store = stores.get(name) ?? memoryStore();
+    stores.set(name, store);
+    return store;
+  };
+  for (const { name, run } of storeCases({ open })) test(name, run);
+});
+
+describe('keys', () => {
+  const scope = { shape: 'ff', layoutVersion: 1, precision: 'half' } as const;
+  test('name digest, layout, precision and shape', () => {
+    const keys = storeKeys({ ...scope, model: 'SmolLM2' });
+    expect(keys.blob('d1')).toBe('b:d1/1/half/ff');
+    expect(keys.record('pirate/2')).toBe('m:ff/SmolLM2/pirate/2');
+  });
+  test('keep models apart whatever they are called', () => {
+    const names = ['a', 'a/b', 'a%2Fb', 'a/', '', '/', '%'];
+    const prefixes = names.map((model) => storeKeys({ ...scope, model }).modelPrefix);
+    for (const [i, prefix] of prefixes.entries()) {
+      expect(prefix.startsWith(storeKeys({ ...scope, model: '' }).shapePrefix)).toBe(true);
+      for (const [j, other] of prefixes.entries()) expect(other.startsWith(prefix)).toBe(i === j);
+    }
+  });
+});
+
+test('IndexedDB that fails is store_failed, and is tried again', async () => {
+  const store = indexedDbStore('db'); // this runtime has none
+  const failure = { name: 'WebLoraError', code: 'store_failed', message: expect.stringContaining('"db"') };
+  await expect(store.get('m:x')).rejects.toMatchObject(failure);
+  await expect(store.put('m:x', new Uint8Array(1))).rejects.toMatchObject(failure);
+  await expect(store.delete('m:x')).rejects.toMatchObject(failure);
+  await expect(store.keys('m:')).rejects.toMatchObject(failure);
+  vi.stubGlobal('indexedDB', {
+    open: () => {
+      throw new DOMException('The quota is used up.', 'QuotaExceededError');
+    },
+  });
+  await expect(store.put('m:x', new Uint8Array(1))).rejects.toMatchObject({ message: expect.stringContaining('quota') });
+  vi.unstubAllGlobals();
+});
