@@ -23,7 +23,7 @@ export interface AdapterTiers extends AdapterView {
   /** Reads it into the heap, once for all who ask; ends when all who ask have left by their signal. Throws what reading throws. */
   read(entry: AdapterEntry, signal?: AbortSignal): Promise<PackedAdapter>;
   /** Puts what was read onto the GPU, evicting idle adapters that nobody in `needed` uses; false where there is no room yet, or it was dropped. */
-  place(entry: AdapterEntry, needed: ReadonlySet<string>): Promise<boolean>;
+  place(entry: AdapterEntry, needed: () => ReadonlySet<string>): Promise<boolean>;
   /** Evicts idle adapters until a blocked sequence's pages are free; false where that cannot be. */
   makeRoom(blocked: Blocked, needed: ReadonlySet<string>): boolean;
   /** The entry's part in a request's rows; it must be on the GPU. Counts as a use. */
@@ -68,6 +68,12 @@ export function createAdapterTiers({ model, precision, pages, events, disk, reso
     }
     return done();
   };
+  /** Whether all idle adapters together leave enough pages: where they do not, none is evicted in vain. */
+  const mayFit = (packed: PackedAdapter, kept: ReadonlySet<string>): boolean => {
+    const { total, kv, adapters } = pages.counts();
+    const idle = residency.victims(kept).reduce((sum, key) => sum + registry.entry(key)!.placement!.pages, 0);
+    return total - kv - adapters + idle >= pool.pagesOf(packed);
+  };
   const checkFits = (entry: AdapterEntry, packed: PackedAdapter): void => {
     const needed = pool.pagesOf(packed);
     if (needed > model.pool.pages - 1) throw tooLarge(entry, needed, model.pool);
@@ -90,7 +96,10 @@ export function createAdapterTiers({ model, precision, pages, events, disk, reso
       if (entry.placement) return true;
       await model.reserveRank(entry.packed!.rank4);
       if (!registry.entry(entry.key)) return false;
-      evictUntil(() => entry.placement !== undefined || (entry.placement = pool.place(entry.packed!)) !== undefined, needed);
+      const kept = needed(); // as of now: what ran when this was asked may be over, and others have begun
+      if (mayFit(entry.packed!, kept)) {
+        evictUntil(() => entry.placement !== undefined || (entry.placement = pool.place(entry.packed!)) !== undefined, kept);
+      }
       entry.waitsForRoom = entry.placement === undefined;
       if (!entry.waitsForRoom && !residency.has(entry.key)) {
         residency.add(entry.key);

@@ -85,13 +85,19 @@ export function createLoop(model: Model, scheduler: Scheduler, tiers: AdapterTie
         })
         .finally(() => {
           entry.bringing = undefined;
+          wake(); // also where it found no room: whoever held it may have ended meanwhile
         });
     }
   };
   const bring = async (key: string): Promise<void> => {
     const entry = tiers.entry(key)!;
     await tiers.read(entry);
-    if (await tiers.place(entry, scheduler.neededAdapters())) wake();
+    await tiers.place(entry, () => neededBefore(key));
+  };
+  /** Adapters that may not make room for this one: those of running requests and of requests that wait further ahead. */
+  const neededBefore = (key: string): ReadonlySet<string> => {
+    const waiting = scheduler.waitingAdapters();
+    return new Set([...scheduler.neededAdapters(), ...waiting.slice(0, waiting.indexOf(key))]);
   };
 
   /** Schedules and submits one step; undefined where nobody can run now. */

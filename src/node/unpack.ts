@@ -27,11 +27,9 @@ export async function unpackSwiftShader(): Promise<Unpacked> {
   if (root === undefined) return { reason: 'not installed' };
   try {
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
-    const folders = cacheRoots(root).map((cache) => join(cache, `swiftshader-${version}`));
-    const ready = folders.find(complete);
-    if (ready !== undefined) return { folder: ready };
-    const folder = folders.find(writable);
-    if (folder === undefined) return { reason: `cannot write to ${folders.join(' or ')}` };
+    const found = unpackFolder(root, `swiftshader-${version}`, complete);
+    if ('reason' in found || found.state === 'complete') return found;
+    const { folder } = found;
     await unpack(join(root, 'bin', 'swiftshader.tar.br'), folder);
     return complete(folder) ? { folder } : { reason: `${root}/bin/swiftshader.tar.br lacks one of ${FILES.join(', ')}` };
   } catch (error) {
@@ -39,24 +37,55 @@ export async function unpackSwiftShader(): Promise<Unpacked> {
   }
 }
 
-/** Every file arrives under its name by a rename, so nobody ever sees half of one, and a second process only repeats the first. */
 async function unpack(archive: string, folder: string): Promise<void> {
-  const bytes = await promisify(brotliDecompress)(readFileSync(archive), { maxOutputLength: MOST_BYTES });
-  const found = new Map([...tarFiles(bytes)].map((file) => [file.name.replace(/^\.\//, ''), file.data]));
+  const found = new Map([...tarFiles(await decompress(archive))].map((file) => [file.name.replace(/^\.\//, ''), file.data]));
   for (const name of FILES) {
     const data = found.get(name);
     if (data === undefined) return;
-    const temporary = join(folder, `${name}.${randomUUID()}`);
-    try {
-      writeFileSync(temporary, data, { mode: 0o755 });
-      renameSync(temporary, join(folder, name));
-    } finally {
-      rmSync(temporary, { force: true });
-    }
+    putFile(folder, name, data);
   }
 }
 
-function packageFolder(): string | undefined {
+/**
+ * The bytes of a brotli-compressed file.
+ *
+ * @throws RangeError where they would be more than 256 MiB.
+ */
+export function decompress(file: string): Promise<Uint8Array> {
+  return promisify(brotliDecompress)(readFileSync(file), { maxOutputLength: MOST_BYTES });
+}
+
+/** The file arrives under its name by a rename, so nobody ever sees half of it, and a second process only repeats the first. */
+export function putFile(folder: string, name: string, data: Uint8Array): void {
+  const temporary = join(folder, `${name}.${randomUUID()}`);
+  mkdirSync(dirname(temporary), { recursive: true, mode: 0o755 });
+  try {
+    writeFileSync(temporary, data, { mode: 0o755 });
+    renameSync(temporary, join(folder, name));
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+}
+
+/**
+ * Where files of the package at `root` lie unpacked already, or may be unpacked to; or why neither is so.
+ *
+ * @param complete whether a folder has all files.
+ */
+export function unpackFolder(
+  root: string,
+  name: string,
+  complete: (folder: string) => boolean,
+): { readonly folder: string; readonly state: 'complete' | 'empty' } | { readonly reason: string } {
+  const folders = cacheRoots(root).map((cache) => join(cache, name));
+  const ready = folders.find(complete);
+  if (ready !== undefined) return { folder: ready, state: 'complete' };
+  const folder = folders.find(writable);
+  return folder === undefined ? { reason: `cannot write to ${folders.join(' or ')}` } : { folder, state: 'empty' };
+}
+
+/** The folder of the npm package `@sparticuz/chromium`, undefined where it is not installed. */
+export function packageFolder(): string | undefined {
   try {
     // The package exports its entry point only, which lies in `build/` below the folder that is wanted.
     let folder = dirname(createRequire(import.meta.url).resolve(PACKAGE));

@@ -1,4 +1,4 @@
-import { Environment, Interpreter, Template } from '@huggingface/jinja';
+import { Environment, Interpreter, parse as parseTokens, tokenize } from '@huggingface/jinja';
 import { WebLoraError } from '../errors.ts';
 import { strftime } from './strftime.ts';
 import type { Tokenizer } from './tokenizer.ts';
@@ -70,9 +70,10 @@ export function createChatTemplate(source: {
   };
 }
 
-function parse(template: string, location: string | undefined): Template['parsed'] {
+function parse(template: string, location: string | undefined): ReturnType<typeof parseTokens> {
   try {
-    return new Template(template).parsed;
+    // What the library's Template does; that class carries a formatter, which nobody needs here.
+    return parseTokens(tokenize(template, { lstrip_blocks: true, trim_blocks: true }));
   } catch (cause) {
     const place = location === undefined ? '' : ` of ${location}`;
     const words = cause instanceof Error ? cause.message : String(cause);

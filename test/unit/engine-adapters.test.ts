@@ -91,7 +91,7 @@ async function open({ store, resolve, model = 'm', precision = 'exact' }: Option
     load: async (id, signal) => {
       const entry = tiers.use(id);
       const { digest } = await tiers.read(entry, signal);
-      expect(await tiers.place(entry, NOBODY)).toBe(true);
+      expect(await tiers.place(entry, () => NOBODY)).toBe(true);
       return digest;
     },
     list: () => tiers.list().map(({ id, source, tier }) => [id, source, tier] as const),
