@@ -60,3 +60,4 @@ export type {
   PromptLogprobs,
   StreamOptions,
 } from './openai/types.ts';
+export type { ConnectOptions, WorkerLike } from './rpc/wire.ts';

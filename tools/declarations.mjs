@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL('../dist/types/', import.meta.url));
 const SPECIFIER = /(from\s+|import\(\s*|import\s+)(['"])(\.[^'"]+)\.ts\2/g;
 
 const reached = new Set();
-for (const entry of ['index.d.ts', 'node.d.ts']) visit(resolve(root, entry));
+for (const entry of ['index.d.ts', 'worker.d.ts', 'node.d.ts']) visit(resolve(root, entry));
 for (const name of readdirSync(root, { recursive: true })) {
   const path = join(root, String(name));
   if (path.endsWith('.d.ts') && !reached.has(path)) rmSync(path);

@@ -189,7 +189,13 @@ function adaptersFace(core: Core): Adapters {
 
 async function bring({ tiers, scheduler, pages }: Core, entry: AdapterEntry, signal: AbortSignal | undefined): Promise<void> {
   await tiers.read(entry, signal);
-  if (await untilAborted(tiers.place(entry, () => scheduler.neededAdapters()), signal)) return;
+  if (
+    await untilAborted(
+      tiers.place(entry, () => scheduler.neededAdapters()),
+      signal,
+    )
+  )
+    return;
   if (!tiers.entry(entry.key)) throw removed(entry);
   const { total, kv, adapters } = pages.counts();
   const held = `${total} pages (${kv} with requests, ${adapters} with adapters in use)`;

@@ -1,6 +1,5 @@
-import type { CoreEngine } from '../../src/engine/types.ts';
 import { source } from './fixtures.ts';
-import type { Environment } from './suite.ts';
+import type { Environment, SuiteEngine } from './suite.ts';
 
 export const LLAMA = 'test/fixtures/arch/llama';
 
@@ -8,7 +7,7 @@ export const LLAMA = 'test/fixtures/arch/llama';
 export const LLAMA_ADAPTERS = ['r8-all', 'r3-qv', 'r16-rslora', 'r64-mlp', 'layer1-only', 'rank-pattern', 'all-linear'] as const;
 
 /** Registers and loads `count` adapters, the fixture's in turn under ids of their own; to the engine they are all different. */
-export async function addAdapters(environment: Environment, engine: CoreEngine, count: number): Promise<string[]> {
+export async function addAdapters(environment: Environment, engine: SuiteEngine, count: number): Promise<string[]> {
   const ids = Array.from({ length: count }, (_, i) => `${LLAMA_ADAPTERS[i % LLAMA_ADAPTERS.length]}/${i}`);
   for (const id of ids) {
     await engine.adapters.add(id, await source(environment, `${LLAMA}/adapters/${id.split('/')[0]}`));

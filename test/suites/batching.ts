@@ -1,10 +1,9 @@
-import { createEngine } from '../../src/engine/engine.ts';
-import type { CoreEngine, GenerateOptions, Generation, Result, TokenLogprob } from '../../src/engine/types.ts';
+import type { GenerateOptions, Generation, Result, TokenLogprob } from '../../src/engine/types.ts';
 import type { Part } from '../../src/model/plan.ts';
 import { addAdapters, LLAMA, LLAMA_ADAPTERS } from './adapters.ts';
 import { openDirectModel, promptChunk, type DirectModel } from './direct-model.ts';
 import { folder, source } from './fixtures.ts';
-import { check, type Case, type Environment } from './suite.ts';
+import { check, type Case, type Environment, type SuiteEngine } from './suite.ts';
 
 type Batch = readonly [chunk: number, others: number];
 
@@ -99,7 +98,7 @@ interface Probe {
 }
 
 /** Runs a probe while `crowd` others run: some of them began before it and decode, some wait behind it. */
-async function among(engine: CoreEngine, probe: Probe, others: readonly string[]): Promise<Result> {
+async function among(engine: SuiteEngine, probe: Probe, others: readonly string[]): Promise<Result> {
   const stops = others.map(() => new AbortController());
   const start = (adapter: string, i: number): Generation =>
     engine.generate(otherPrompt(i), { adapter, maxTokens: 300, ignoreEos: true, temperature: i % 2, seed: i, signal: stops[i]!.signal });
@@ -129,8 +128,7 @@ function sameLogprobs(where: string, found: readonly (TokenLogprob | undefined)[
 async function checkEngine(environment: Environment): Promise<void> {
   const alone = new Map<string, Result>();
   for (const prefillChunk of [64, 16, 1]) {
-    await using engine = await createEngine({
-      gpu: environment.gpu,
+    await using engine = await environment.createEngine({
       model: await source(environment, `${LLAMA}/base`),
       precision: 'exact',
       deterministic: true,
@@ -167,6 +165,7 @@ export function batchingCases(environment: Environment): Case[] {
     { name: 'half: raw logits alone, with 1, 7 and 31 others, in chunks of 1, 16 and 64', run: () => checkRaw(environment, 'half') },
     {
       name: 'deterministic engine: log-probabilities and sampled tokens alone, with 1, 7 and 31 others, in chunks of 1, 16 and 64',
+      on: 'engine',
       run: () => checkEngine(environment),
     },
   ];

@@ -1,0 +1,3 @@
+import { serve } from 'weblora/worker';
+
+serve(globalThis);

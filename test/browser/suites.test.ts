@@ -1,0 +1,31 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { noEnvironment } from '../suites/all.ts';
+import { openHarness, urlOf, type Harness, type OpenPage } from './harness.ts';
+import { browserSuites } from './suites-run.ts';
+
+let harness: Harness;
+let open: OpenPage;
+
+beforeAll(async () => {
+  harness = await openHarness();
+  open = await harness.open('/test/browser/suites.html');
+  await open.page.waitForFunction('globalThis.runCase !== undefined');
+});
+
+afterAll(async () => {
+  await harness?.close();
+});
+
+for (const [suite, cases] of Object.entries(browserSuites(noEnvironment()))) {
+  describe(suite, () => {
+    for (const { name, needs = [], on = 'device', takes } of cases) {
+      test.skipIf(takes === 'minutes' || needs.some((path) => urlOf(path) === undefined))(name, async () => {
+        const failure = await open.page.evaluate(
+          ([asked, where]) => (globalThis as unknown as { runCase(...args: unknown[]): Promise<string | undefined> }).runCase(asked, where),
+          [{ suite, name }, on] as const,
+        );
+        expect(failure, failure).toBeUndefined();
+      });
+    }
+  });
+}

@@ -1,0 +1,5 @@
+import { describeGpu } from '../device.ts';
+import { parityCases } from '../suites/parity.ts';
+import { nodeEnvironment, testCases } from './environment.ts';
+
+await describeGpu('parity with transformers and PEFT, half', (gpu) => testCases(parityCases(nodeEnvironment(gpu), 'half')));

@@ -1,0 +1,59 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { allSuites, noEnvironment } from '../suites/all.ts';
+import { bundle, type Bundle } from './bundle.ts';
+import { driverEnvironment, root, startDeno, type DenoScript } from './deno.ts';
+
+interface Device {
+  readonly name: string;
+  readonly gpu: 'deno' | 'dawn';
+  readonly driver: 'swiftshader' | 'llvmpipe';
+  /** Suites that are left out. */
+  readonly skipped: readonly string[];
+}
+
+/** Deno's own WebGPU (wgpu) and Dawn, and the drivers that each is tested on. */
+const DEVICES: readonly Device[] = [
+  { name: "Deno's own WebGPU on SwiftShader", gpu: 'deno', driver: 'swiftshader', skipped: [] },
+  { name: "Deno's own WebGPU on llvmpipe", gpu: 'deno', driver: 'llvmpipe', skipped: [] },
+  // The same Dawn computes it in Node.
+  { name: 'Dawn in Deno on SwiftShader', gpu: 'dawn', driver: 'swiftshader', skipped: ['parity on the small trained model'] },
+];
+
+let script: Bundle;
+
+beforeAll(async () => {
+  script = await bundle('test/runtime/deno-suites.ts');
+});
+
+afterAll(() => script?.remove());
+
+for (const { name, gpu, driver, skipped } of DEVICES) {
+  const environment = await driverEnvironment(driver);
+  // llvmpipe is an addition where a machine has it; SwiftShader comes with the packages.
+  const absent = environment === undefined && (driver === 'llvmpipe' || !process.env['CI']);
+  describe.skipIf(absent)(name, () => {
+    let deno: DenoScript;
+
+    beforeAll(() => {
+      deno = startDeno([script.file, root, gpu], environment!);
+    });
+
+    afterAll(async () => {
+      await deno?.end();
+    });
+
+    for (const [suite, cases] of Object.entries(allSuites(noEnvironment()))) {
+      describe.skipIf(skipped.includes(suite))(suite, () => {
+        for (const { name: one, needs = [], takes } of cases) {
+          const slow = takes === 'minutes' && driver === 'swiftshader';
+          test.skipIf(slow || needs.some((path) => !existsSync(join(root, path))))(one, async () => {
+            const { failure } = await deno.ask({ suite, name: one });
+            expect(failure, failure).toBeUndefined();
+          });
+        }
+      });
+    }
+  });
+}

@@ -1,0 +1,27 @@
+import { batchingCases } from './batching.ts';
+import { frontdeskCases } from './frontdesk.ts';
+import { kernelCases } from './kernels.ts';
+import { parityCases } from './parity.ts';
+import type { Case, Environment } from './suite.ts';
+
+/** Cases by the name of their suite. */
+export type Suites = Readonly<Record<string, readonly Case[]>>;
+
+/** The suites that hold in every runtime. */
+export function allSuites(environment: Environment): Suites {
+  return {
+    'kernels against their twins': kernelCases(environment),
+    'parity with transformers and PEFT, exact': parityCases(environment, 'exact'),
+    'parity with transformers and PEFT, half': parityCases(environment, 'half'),
+    'the same logits in any batch': batchingCases(environment),
+    'parity on the small trained model': frontdeskCases(environment),
+  };
+}
+
+/** An environment for suites that are only listed: running one of their cases throws. */
+export function noEnvironment(): Environment {
+  const absent = (): never => {
+    throw new Error('These cases are a list; run them where the suites were given a device');
+  };
+  return { gpu: { requestAdapter: absent }, folder: absent, createEngine: absent };
+}

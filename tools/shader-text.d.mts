@@ -1,0 +1,4 @@
+import type { Plugin } from 'vite';
+
+export function shaderText(): Plugin;
+export function withoutComments(wgsl: string): string;

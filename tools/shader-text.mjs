@@ -1,0 +1,25 @@
+import { readFileSync } from 'node:fs';
+
+/**
+ * A Vite plugin for `.wgsl?raw`: the text without comments and indentation. Minifiers leave texts alone, and a shader is read in its
+ * file; lines stay where they are, so a compiler's line numbers are true of the file.
+ */
+export function shaderText() {
+  return {
+    name: 'weblora-shader-text',
+    enforce: 'pre',
+    load(id) {
+      const [path, query] = id.split('?');
+      if (!path.endsWith('.wgsl') || query !== 'raw') return undefined;
+      return `export default ${JSON.stringify(withoutComments(readFileSync(path, 'utf8')))};`;
+    },
+  };
+}
+
+/** WGSL has no texts in which slashes could stand. */
+export function withoutComments(wgsl) {
+  return wgsl
+    .replace(/\/\*[^]*?\*\//g, (comment) => comment.replace(/[^\n]+/g, ' '))
+    .replace(/\/\/.*$/gm, '')
+    .replace(/^[ \t]+|[ \t]+$/gm, '');
+}
