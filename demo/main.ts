@@ -1,0 +1,100 @@
+import type { ModelInfo, Progress, Stats } from 'weblora';
+import { createAddDialog } from './add.ts';
+import { createCatalogue, type Catalogue } from './catalogue.ts';
+import { createChatView } from './chat.ts';
+import { find, on, setText } from './dom.ts';
+import { startEngine, type PageEngine } from './engine.ts';
+import { createEveryoneView } from './everyone.ts';
+import { announce } from './field.ts';
+import { measured, nextFrame } from './frame.ts';
+import { baseModel, shipped } from './frontdesk.ts';
+import { createLoading } from './loading.ts';
+import { createRoster } from './roster.ts';
+import { createStrip } from './strip.ts';
+import { missingHere, showTrouble } from './trouble.ts';
+import { bytesInWords } from './words.ts';
+
+const titles = { everyone: 'everyone answers', chat: 'chat' } as const;
+type ViewName = keyof typeof titles;
+
+const roster = createRoster();
+const strip = createStrip(roster);
+const loading = createLoading();
+const add = createAddDialog(roster);
+const everyone = createEveryoneView(roster, add.open);
+const chat = createChatView(roster);
+
+roster.add({ id: '', name: 'base', does: baseModel.does, face: baseModel.face, hue: undefined, from: 'page', state: 'loading' });
+for (const { id, does, face, hue } of shipped) roster.add({ id, name: id, does, face, hue, from: 'page', state: 'loading' });
+
+on(window, 'hashchange', showView);
+on<KeyboardEvent>(window, 'keydown', (event) => {
+  // Escape closes the dialog first, as browsers do by themselves.
+  if (event.key !== 'Escape' || document.querySelector('dialog[open]')) return;
+  everyone.stop();
+  chat.stop();
+});
+showView();
+void start();
+
+function showView(): void {
+  const asked = location.hash.slice(1);
+  const name: ViewName = asked === 'chat' ? 'chat' : 'everyone';
+  for (const view of Object.keys(titles)) find(`view-${view}`, HTMLElement).hidden = view !== name;
+  for (const tab of document.querySelectorAll<HTMLElement>('[data-view]')) {
+    if (tab.dataset['view'] === name) tab.setAttribute('aria-current', 'page');
+    else tab.removeAttribute('aria-current');
+  }
+  document.body.dataset['view'] = name;
+  document.title = `WebLoRA: ${titles[name]}`;
+}
+
+async function start(): Promise<void> {
+  if (missingHere()) return showTrouble(undefined);
+  let baseBytes = 0;
+  let engine: PageEngine;
+  try {
+    engine = await startEngine((progress: Progress) => {
+      baseBytes = progress.total;
+      measured('progress', () => loading.progress(progress));
+    });
+  } catch (error) {
+    return showTrouble(error);
+  }
+  const catalogue = createCatalogue(engine, roster);
+  roster.update('', { state: 'ready', tier: 'gpu', bytes: baseBytes });
+  loading.done();
+  everyone.start(engine, catalogue);
+  chat.start(engine);
+  add.start(catalogue);
+  announce('The model is loaded');
+  void follow(engine, catalogue);
+  try {
+    await catalogue.open();
+    await showDevice(engine);
+  } catch (error) {
+    showTrouble(error);
+  }
+}
+
+/** Draws what the engine tells of itself until it ends. */
+async function follow(engine: PageEngine, catalogue: Catalogue): Promise<void> {
+  try {
+    for await (const event of engine.events()) {
+      measured('event', () => strip.push(event));
+      if (event.adapters.length > 0) await catalogue.refresh();
+    }
+  } catch (error) {
+    showTrouble(error);
+  }
+}
+
+async function showDevice(engine: PageEngine): Promise<void> {
+  const [stats, model] = await Promise.all([engine.stats(), engine.model()]);
+  nextFrame(() => setText(find('device', HTMLElement), deviceInWords(stats, model)));
+}
+
+function deviceInWords({ device, software, precision, gpuBytes }: Stats, { maxModelLength }: ModelInfo): string {
+  const where = software ? `${device}, in software` : device;
+  return [where, `${precision} precision`, `${maxModelLength} tokens of context`, `${bytesInWords(gpuBytes)} of memory`].join(' · ');
+}
