@@ -21,5 +21,7 @@ function visit(path) {
   const shown = /^(?!\s*(?:\*|\/)).*\bGPU[A-Z]\w*/m.exec(text);
   if (shown !== null) throw new Error(`${path}: a public declaration names a WebGPU type: ${shown[0].trim()}`);
   for (const [, , , specifier] of text.matchAll(SPECIFIER)) visit(resolve(dirname(path), `${specifier}.d.ts`));
-  writeFileSync(path, text.replace(SPECIFIER, '$1$2$3.js$2'));
+  // `await using` is newer than many apps' `lib`: without the reference its type has no name there.
+  const reference = text.includes('AsyncDisposable') ? '/// <reference lib="esnext.disposable" />\n' : '';
+  writeFileSync(path, reference + text.replace(SPECIFIER, '$1$2$3.js$2'));
 }

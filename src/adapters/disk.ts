@@ -39,8 +39,8 @@ export interface AdapterDisk {
 
 export interface DiskModel {
   readonly table: SiteTable;
-  /** Keeps models of one shape apart. */
-  readonly name: string;
+  /** Where the model was opened, whole: keeps models of one shape apart, also those whose addresses end alike. */
+  readonly location: string;
   readonly precision: 'exact' | 'half';
 }
 
@@ -51,8 +51,13 @@ const READS_AT_ONCE = 64;
  * Opens the part of a store that belongs to a model, and reads its records. A store that cannot be listed counts as empty: the engine
  * starts all the same, and `counters` tells. Writes and deletions run one after the other, in the order of the calls.
  */
-export async function openAdapterDisk(store: Store, { table, name, precision }: DiskModel): Promise<AdapterDisk> {
-  const keys = storeKeys({ shape: await hashSiteTable(table), model: name, layoutVersion: LAYOUT_VERSION, precision });
+export async function openAdapterDisk(store: Store, { table, location, precision }: DiskModel): Promise<AdapterDisk> {
+  const keys = storeKeys({
+    shape: await hashSiteTable(table),
+    model: await sha256(new TextEncoder().encode(location)),
+    layoutVersion: LAYOUT_VERSION,
+    precision,
+  });
   const counters: { -readonly [K in keyof DiskCounters]: DiskCounters[K] } = { reads: 0, misses: 0, writes: 0, failures: 0 };
   let last: Promise<unknown> = Promise.resolve();
 

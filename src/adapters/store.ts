@@ -50,7 +50,7 @@ export interface StoreKeys {
 export interface StoreScope {
   /** Hash of the model's site table. */
   readonly shape: string;
-  /** The model's name: two models of the same shape do not see each other's adapters, but share their bytes. */
+  /** What tells the model from others: two models of the same shape do not see each other's adapters, but share their bytes. */
   readonly model: string;
   readonly layoutVersion: number;
   readonly precision: 'exact' | 'half';

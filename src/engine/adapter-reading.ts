@@ -55,7 +55,7 @@ async function readStored({ disk }: ReadingParts, entry: AdapterEntry): Promise<
 }
 
 function lost({ id, name }: AdapterEntry): WebLoraError {
-  const message = `The stored bytes of "${id}" (${name}) are missing or damaged, and it has no address to be fetched from again`;
+  const message = `The stored bytes of "${id}" (${name}) are missing, damaged, or packed for another precision, and it has no address to be fetched from again`;
   return new WebLoraError('store_failed', `${message}. Add it again under the same id.`, { param: 'adapter' });
 }
 

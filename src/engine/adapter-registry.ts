@@ -78,9 +78,8 @@ export function createAdapterRegistry(known: readonly KnownAdapter[], ask: Engin
     }
   };
 
-  for (const { id, source, name, blob } of known) {
-    if (blob || source !== undefined) insert({ id, state: 'registered', origin: source, name, blob });
-  }
+  // also one that has neither bytes of this precision nor an address: it is told of when used, and can be removed or added again
+  for (const { id, source, name, blob } of known) insert({ id, state: 'registered', origin: source, name, blob });
   return {
     add: (id, source) => {
       const old = byId.get(id);

@@ -69,7 +69,7 @@ async function start(gpu: Gpu, options: EngineOptions, limits: EngineLimits): Pr
   const scheduler = createScheduler({ sequences, batchRows, prefillChunk, logitRows, contextLength }, pages);
   const events = createEventHub();
   const { store, resolve } = options;
-  const disk = store && (await openDisk(store, { table: model.shape.table, name: loaded.info.name, precision }));
+  const disk = store && (await openDisk(store, { table: model.shape.table, location: loaded.location, precision }));
   const tiers = createAdapterTiers({ model, precision, pages, events, disk, resolve });
   const core: Core = {
     ...loaded,
@@ -110,9 +110,18 @@ function face(core: Core): CoreEngine {
   return {
     adapters: adaptersFace(core),
     generate: (prompt, options = {}) => generate(core, prompt, options),
-    tokenize: async (prompt) => promptTokens(prompt, core.text, core.info.config),
-    model: async () => core.info,
-    stats: async () => stats(core),
+    tokenize: async (prompt) => {
+      requireOpen(core);
+      return promptTokens(prompt, core.text, core.info.config);
+    },
+    model: async () => {
+      requireOpen(core);
+      return core.info;
+    },
+    stats: async () => {
+      requireOpen(core);
+      return stats(core);
+    },
     events: () => core.events.listen(),
     text: () => core.text,
     close,
@@ -155,19 +164,30 @@ function followSignal({ loop }: Core, request: Request, signal: AbortSignal | un
   request.stream.generation.result().then(forget, forget);
 }
 
+function requireOpen({ over }: Core): void {
+  if (over) throw over;
+}
+
+/** Options that are not there yet must not be dropped in silence. */
+function refuseMore(call: string, rest: readonly unknown[]): void {
+  if (rest.length > 0) throw new TypeError(`${call}: unknown option ${JSON.stringify(rest[0])}`);
+}
+
 function adaptersFace(core: Core): Adapters {
   const { tiers, scheduler, loop } = core;
-  const open = (): void => {
-    if (core.over) throw core.over;
-  };
+  const open = (): void => requireOpen(core);
   return {
-    add: async (id, source) => {
+    add: async (id, source, ...rest) => {
       open();
-      if (id === '') throw new WebLoraError('request_invalid', 'An adapter id may not be empty', { param: 'id' });
+      refuseMore('adapters.add', rest);
+      if (typeof id !== 'string' || id === '') {
+        throw new WebLoraError('request_invalid', `An adapter id is a string that is not empty, not ${String(id)}`, { param: 'id' });
+      }
       if (tiers.add(id, source)) tiers.sweep(loop.adaptersInUse());
     },
-    load: async (id, { signal } = {}) => {
+    load: async (id, { signal, ...rest } = {}) => {
       open();
+      refuseMore('adapters.load', Object.keys(rest));
       signal?.throwIfAborted();
       const entry = tiers.use(id);
       await bring(core, entry, signal);
@@ -183,7 +203,11 @@ function adaptersFace(core: Core): Adapters {
       tiers.sweep(loop.adaptersInUse());
       await forgotten;
     },
-    list: async () => tiers.list(),
+    list: async (...rest) => {
+      open();
+      refuseMore('adapters.list', rest);
+      return tiers.list();
+    },
   };
 }
 

@@ -20,6 +20,8 @@ interface Gathered {
 
 interface Listener {
   gathered: Gathered;
+  /** Its reader left the loop. */
+  left: boolean;
   /** Called when there is something to read, or the end. */
   wake: (() => void) | undefined;
 }
@@ -46,10 +48,11 @@ export function createEventHub(): EventHub {
     try {
       for (;;) {
         while (isEmpty(listener.gathered)) {
-          if (!open) return;
+          if (!open || listener.left) return;
           await new Promise<void>((resolve) => (listener.wake = resolve));
           listener.wake = undefined;
         }
+        if (listener.left) return;
         const { gathered } = listener;
         listener.gathered = nothing();
         const sent = performance.now();
@@ -69,13 +72,31 @@ export function createEventHub(): EventHub {
     request: (event) => tell(({ requests }) => requests.push(event)),
     heard: () => (listeners.size > 0 ? 'yes' : 'no'),
     listen: () => {
-      const listener: Listener = { gathered: nothing(), wake: undefined };
+      const listener: Listener = { gathered: nothing(), left: false, wake: undefined };
       if (open) listeners.add(listener);
-      return read(listener);
+      return leavable(read(listener), () => {
+        listener.left = true;
+        listeners.delete(listener);
+        listener.wake?.();
+      });
     },
     close: () => {
       open = false;
       for (const listener of listeners) listener.wake?.();
+    },
+  };
+}
+
+/** A generator whose `return` is heard while it waits, and before it began: its own would do neither. */
+function leavable(values: AsyncGenerator<EngineEvent, void, undefined>, leave: () => void): AsyncIterableIterator<EngineEvent> {
+  return {
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    next: () => values.next(),
+    return: async () => {
+      leave();
+      return { done: true, value: undefined };
     },
   };
 }

@@ -13,6 +13,8 @@ import type { EngineOptions, ModelInfo, ModelText } from './types.ts';
 export interface Loaded {
   readonly model: Model;
   readonly info: ModelInfo;
+  /** Where the model was opened, whole: two models may end in the same name. */
+  readonly location: string;
   readonly text: ModelText;
   readonly endTokens: ReadonlySet<number>;
 }
@@ -43,7 +45,7 @@ export async function loadModel(gpu: Gpu, options: EngineOptions, settings: Mode
     defaults: generation.temperature === undefined ? {} : { temperature: generation.temperature },
     ignoredDefaults: generation.ignored,
   };
-  return { model, info, text, endTokens: endTokens(config, generation.endTokens, text) };
+  return { model, info, location: folder.location.replace(/\/+$/, ''), text, endTokens: endTokens(config, generation.endTokens, text) };
 }
 
 type Generation = ReturnType<typeof parseGenerationConfig>;

@@ -1,4 +1,5 @@
 import type { Adapters, CoreEngine } from '../engine/types.ts';
+import { loadPart } from '../errors.ts';
 import { createOrder } from './order.ts';
 import type { Started } from './serve.ts';
 import type { ChatCompletions, Completions, CreateOptions, Engine } from './types.ts';
@@ -37,7 +38,7 @@ export function withOpenAI(core: CoreEngine, { source }: FaceOptions = {}): Engi
   };
 }
 
-const serving = (): Promise<typeof import('./serve.ts')> => import('./serve.ts');
+const serving = (): Promise<typeof import('./serve.ts')> => loadPart(() => import('./serve.ts'));
 
 const seconds = (): number => Math.floor(Date.now() / 1000);
 

@@ -65,7 +65,7 @@ function face(link: Link): Engine {
       return whole === undefined ? feed.values : whole;
     };
   const adapters: Adapters = {
-    add: async (id, source) => call('adapters.add', [id, sourceToWire(source)]),
+    add: async (id, source, ...rest: unknown[]) => call('adapters.add', [id, sourceToWire(source), ...rest]),
     load: async (id, { signal, ...rest } = {}) => call('adapters.load', [id, rest], { signal }),
     unload: (id) => call('adapters.unload', [id]),
     remove: (id) => call('adapters.remove', [id]),

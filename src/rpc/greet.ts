@@ -15,7 +15,7 @@ export interface Greeted {
 /** Says hello until the worker answers. Rejects with `request_invalid` where it runs an engine already, and with `worker_lost`. */
 export function greet(worker: WorkerLike): { readonly answer: Promise<Greeted>; stop(): void } {
   const session = `weblora-${Math.random().toString(36).slice(2)}${Math.random().toString(36).slice(2)}`;
-  let state: 'waiting' | 'stopped' = 'waiting';
+  let state: 'waiting' | 'answered' | 'stopped' = 'waiting';
   let stop = (): void => undefined;
   const answer = new Promise<Greeted>((resolve, reject) => {
     const hello = (): void => say(worker, { weblora: 'hello', session });
@@ -26,8 +26,10 @@ export function greet(worker: WorkerLike): { readonly answer: Promise<Greeted>; 
       worker.removeEventListener('message', hear);
       if (data.weblora === 'here') {
         if (state === 'stopped') return turnAway(data.port);
+        state = 'answered';
         resolve({ port: data.port, lock: data.lock === 'held' ? session : undefined });
       } else {
+        state = 'answered';
         reject(
           new WebLoraError('request_invalid', 'This worker runs an engine already: close that one, or start another worker.', {
             param: 'worker',
@@ -41,6 +43,8 @@ export function greet(worker: WorkerLike): { readonly answer: Promise<Greeted>; 
     }, LONGEST_START_MS);
     stop = () => {
       clearTimeout(timer);
+      if (state === 'answered') return;
+      say(worker, { weblora: 'bye', session }); // behind the hello, so that another hello finds the worker free
       state = 'stopped'; // an answer that comes later is heard: the worker must learn that nobody is there
     };
     worker.addEventListener('message', hear);

@@ -31,12 +31,14 @@ export function serveWith(self: WorkerLike, given: ServeOptions, create: Create)
   let latest: string | undefined;
   let state: 'free' | 'taken' = 'free';
   self.addEventListener('message', ({ data }: MessageEvent<Greeting | undefined>) => {
+    if (data?.weblora === 'bye' && data.session === latest) state = 'free';
     if (data?.weblora !== 'hello' || data.session === latest) return;
     if (state === 'taken') return say(self, { weblora: 'taken', session: data.session });
     state = 'taken';
     latest = data.session;
-    void welcome(self, latest, given, create, () => {
-      state = 'free';
+    const { session } = data;
+    void welcome(self, session, given, create, () => {
+      if (session === latest) state = 'free'; // one that said bye may end when the next is here
     });
   });
   (self as { start?: () => void }).start?.(); // as a MessagePort needs

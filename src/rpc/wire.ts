@@ -15,6 +15,8 @@ export interface WorkerLike {
 export type Greeting =
   | { readonly weblora: 'ready' }
   | { readonly weblora: 'hello'; readonly session: string }
+  /** The page gave up before it was answered: the next one may connect. */
+  | { readonly weblora: 'bye'; readonly session: string }
   /** `lock`: whether the worker holds a Web Lock under the session's name, which nobody gets while the worker lives. */
   | { readonly weblora: 'here'; readonly session: string; readonly port: MessagePort; readonly lock: 'held' | 'none' }
   | { readonly weblora: 'taken'; readonly session: string };

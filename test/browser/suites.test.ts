@@ -19,13 +19,17 @@ afterAll(async () => {
 for (const [suite, cases] of Object.entries(browserSuites(noEnvironment()))) {
   describe(suite, () => {
     for (const { name, needs = [], on = 'device', takes } of cases) {
-      test.skipIf(takes === 'minutes' || needs.some((path) => urlOf(path) === undefined))(name, async () => {
-        const failure = await open.page.evaluate(
-          ([asked, where]) => (globalThis as unknown as { runCase(...args: unknown[]): Promise<string | undefined> }).runCase(asked, where),
-          [{ suite, name }, on] as const,
-        );
-        expect(failure, failure).toBeUndefined();
-      });
+      test.skipIf((takes === 'minutes' && !process.env['WEBLORA_SLOW']) || needs.some((path) => urlOf(path) === undefined))(
+        name,
+        async () => {
+          const failure = await open.page.evaluate(
+            ([asked, where]) =>
+              (globalThis as unknown as { runCase(...args: unknown[]): Promise<string | undefined> }).runCase(asked, where),
+            [{ suite, name }, on] as const,
+          );
+          expect(failure, failure).toBeUndefined();
+        },
+      );
     }
   });
 }

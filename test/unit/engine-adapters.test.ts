@@ -75,7 +75,7 @@ async function open({ store, resolve, model = 'm', precision = 'exact' }: Option
     for await (const event of events.listen()) all.push(event);
     return all.flatMap(({ adapters }) => adapters.map(({ kind }) => kind));
   })();
-  const disk = store && (await openAdapterDisk(store, { table: TABLE, name: model, precision }));
+  const disk = store && (await openAdapterDisk(store, { table: TABLE, location: model, precision }));
   const tiers = createAdapterTiers({
     model: { pool: memory, shape: { table: TABLE }, reserveRank: async () => undefined } as unknown as Parameters<
       typeof createAdapterTiers
@@ -254,7 +254,11 @@ describe('with a store', () => {
     await other.tiers.remove('web');
     await other.close();
     const exact = await open({ store, precision: 'exact' });
-    expect(exact.list()).toEqual([['web', url(1), 'origin']]);
+    expect(exact.list().toSorted()).toEqual([
+      ['dropped', 'two', 'origin'],
+      ['web', url(1), 'origin'],
+    ]);
+    await expect(exact.load('dropped')).rejects.toMatchObject({ code: 'store_failed' }); // packed as half, and nowhere to read it again
     expect(await exact.load('web')).toBe(digests[0]);
     await exact.close();
     expect(exact.counters()).toEqual({ reads: 0, misses: 0, writes: 1, failures: 0 });

@@ -206,6 +206,17 @@ describe('starting', () => {
     expect((await hello('c')).weblora).toBe('here');
   });
 
+  test('a page that gave up may connect again at once', async () => {
+    const { page } = served(async () => withOpenAI(fakeEngine()));
+    const controller = new AbortController();
+    const first = rejection(connect(page, { model: 'm', signal: controller.signal }));
+    controller.abort('changed my mind');
+    expect(await first).toBe('changed my mind');
+    const engine = await connect(page, { model: 'm' });
+    expect((await engine.model()).name).toBe('base');
+    await engine.close();
+  });
+
   test('sources cross', async () => {
     const core = fakeEngine();
     const added: unknown[] = [];
