@@ -63,7 +63,7 @@ export function createCard(voice: Voice, actions: CardActions): Card {
     show: (now, answer) => {
       setText(line, facts(now));
       element.dataset['state'] = answer?.state ?? (now.state === 'ready' ? 'idle' : now.state);
-      say(trouble, now.state === 'failed' ? now.trouble : answer?.trouble);
+      say(trouble, now.state === 'failed' ? now.trouble : (answer?.trouble ?? (now.from === 'person' ? now.unkept : undefined)));
       retry.hidden = now.state !== 'failed';
       const words = answer?.text ?? '';
       if (text.data !== words) text.data = words;

@@ -1,4 +1,4 @@
-import type { AdapterInfo, Adapters, Source } from 'weblora';
+import type { AdapterInfo, Adapters, EngineEvent, Source } from 'weblora';
 import type { PageEngine } from './engine.ts';
 import { shipped, type Shipped } from './frontdesk.ts';
 import { hueFor, type Roster, type Voice } from './roster.ts';
@@ -15,6 +15,8 @@ export interface Catalogue {
   remove(id: string): Promise<void>;
   /** Asks the engine where its adapters are now. */
   refresh(): Promise<void>;
+  /** Takes note of which adapters the browser kept and which it refused. */
+  hear(events: EngineEvent['adapters']): void;
 }
 
 const known = ({ rank, bytes, tier }: AdapterInfo): { rank?: number; bytes?: number; tier: AdapterInfo['tier'] } => ({
@@ -25,6 +27,8 @@ const known = ({ rank, bytes, tier }: AdapterInfo): { rank?: number; bytes?: num
 
 export function createCatalogue(engine: PageEngine, roster: Roster): Catalogue {
   const { adapters } = engine;
+  /** By id, as a refusal may be told before its voice is on the page. */
+  const unkept = new Map<string, string>();
 
   const load = async (id: string): Promise<void> => {
     roster.update(id, { state: 'loading' });
@@ -43,7 +47,7 @@ export function createCatalogue(engine: PageEngine, roster: Roster): Catalogue {
     await load(own.id);
   };
   const greet = (info: AdapterInfo): void => {
-    if (!roster.get(info.id)) roster.add(newcomer(info, hueFor(roster)));
+    if (!roster.get(info.id)) roster.add({ ...newcomer(info, hueFor(roster)), unkept: unkept.get(info.id) });
   };
 
   return {
@@ -54,6 +58,7 @@ export function createCatalogue(engine: PageEngine, roster: Roster): Catalogue {
       await Promise.all([...shipped.map((each) => register(each, kept)), ...added.map(({ id }) => load(id))]);
     },
     add: async (id, source) => {
+      unkept.delete(id);
       await adapters.add(id, source);
       try {
         const info = await adapters.load(id);
@@ -68,10 +73,19 @@ export function createCatalogue(engine: PageEngine, roster: Roster): Catalogue {
     retry: load,
     remove: async (id) => {
       await adapters.remove(id);
+      unkept.delete(id);
       roster.remove(id);
     },
     refresh: async () => {
       for (const info of await adapters.list()) roster.update(info.id, known(info));
+    },
+    hear: (events) => {
+      for (const { kind, id, message } of events) {
+        if (kind === 'store_failed') unkept.set(id, `Not kept in this browser; it will be gone after a reload. ${message ?? ''}`.trimEnd());
+        else if (kind === 'store') unkept.delete(id);
+        else continue;
+        roster.update(id, { unkept: unkept.get(id) });
+      }
     },
   };
 }

@@ -6,7 +6,7 @@ import type { PageEngine } from './engine.ts';
 import { announce, offerExamples, onSubmit, sendOnEnter } from './field.ts';
 import { nextFrame } from './frame.ts';
 import { examples } from './frontdesk.ts';
-import type { Roster } from './roster.ts';
+import type { Roster, Voice } from './roster.ts';
 import { count, errorInWords } from './words.ts';
 
 /** One message, all voices at once, a card for each. */
@@ -89,13 +89,16 @@ export function createEveryoneView(roster: Roster, onAdd: () => void): EveryoneV
   };
 }
 
+/** Those who are asked: an adapter that still loads answers when it is there. */
+const askable = (roster: Roster): readonly Voice[] => roster.all().filter(({ state }) => state !== 'failed');
+
 function askEveryone(view: View): void {
   const { engine, roster, field, answers } = view;
   const message = field.value.trim();
   if (!engine) return;
   say(view.error, message === '' ? 'There is no message yet: write one, or take an example.' : undefined);
   if (message === '') return;
-  const voices = roster.all().filter(({ state }) => state !== 'failed');
+  const voices = askable(roster);
   const running: Running = { control: new AbortController(), left: voices.length };
   const began = performance.now();
   view.running = running;
@@ -173,9 +176,7 @@ async function removeVoice(view: View, id: string): Promise<void> {
 }
 
 function showButton({ send, engine, running, roster }: View): void {
-  const voices = roster.all();
-  const ready = voices.filter(({ state }) => state === 'ready').length;
-  setText(send, running ? 'Stop' : engine ? `Ask all ${ready}` : 'Loading');
+  setText(send, running ? 'Stop' : engine ? `Ask all ${askable(roster).length}` : 'Loading');
   send.classList.toggle('stopping', running !== undefined);
   send.disabled = engine === undefined;
 }

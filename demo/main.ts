@@ -28,6 +28,11 @@ roster.add({ id: '', name: 'base', does: baseModel.does, face: baseModel.face, h
 for (const { id, does, face, hue } of shipped) roster.add({ id, name: id, does, face, hue, from: 'page', state: 'loading' });
 
 on(window, 'hashchange', showView);
+// Followed as a link, it would name a view in the address, and leave the one that is shown.
+on(find('skip', HTMLAnchorElement), 'click', (event) => {
+  event.preventDefault();
+  find('main', HTMLElement).focus();
+});
 on<KeyboardEvent>(window, 'keydown', (event) => {
   // Escape closes the dialog first, as browsers do by themselves.
   if (event.key !== 'Escape' || document.querySelector('dialog[open]')) return;
@@ -82,6 +87,7 @@ async function follow(engine: PageEngine, catalogue: Catalogue): Promise<void> {
   try {
     for await (const event of engine.events()) {
       measured('event', () => strip.push(event));
+      catalogue.hear(event.adapters);
       if (event.adapters.length > 0) await catalogue.refresh();
     }
   } catch (error) {

@@ -18,6 +18,8 @@ export interface Voice {
   readonly tier?: AdapterInfo['tier'];
   /** Why it failed, in words. */
   readonly trouble?: string;
+  /** Why it will be gone after a reload, in words. */
+  readonly unkept?: string | undefined;
 }
 
 /** All voices, in the order in which they are shown. */

@@ -10,7 +10,11 @@ const ADAPTERS = ['json', 'sql', 'spanish', 'pirate', 'redact', 'sentiment', 'em
 const WITH_VALUE = ['message', 'max-tokens', 'temperature', 'seed', 'max-model-len', 'precision', 'pool-memory', 'served-model-name'];
 
 const folder = relative(process.cwd(), fileURLToPath(new URL('../public/models/frontdesk', import.meta.url)));
+// Every option here is a long one: a sentence that begins with a dash is a message.
+const typed = process.argv.slice(2);
+const isSentence = (word) => /^-[^-]/.test(word) && /\s/.test(word);
 const { tokens } = parseArgs({
+  args: typed.some(isSentence) ? [...typed.filter((word) => !isSentence(word)), '--', ...typed.filter(isSentence)] : typed,
   options: Object.fromEntries(WITH_VALUE.map((name) => [name, { type: 'string' }])),
   allowPositionals: true,
   strict: false,

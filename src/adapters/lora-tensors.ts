@@ -177,6 +177,30 @@ function checkComplete(found: ReadonlyMap<number, Halves>, config: PeftConfig, t
 }
 
 /**
+ * Throws `adapter_target` for tensors of modules that the config leaves out: PEFT builds no adapter there and drops them, so whoever
+ * serves them computes something else.
+ */
+function refuseUntargeted(found: ReadonlyMap<number, Halves>, config: PeftConfig, table: SiteTable, location: string): void {
+  const { targetModules, excludeModules, layers } = config;
+  const left = [...found.keys()]
+    .map((key) => ({
+      layer: Math.floor(key / table.sites.length),
+      name: moduleName(table, Math.floor(key / table.sites.length), key % table.sites.length),
+    }))
+    .filter(({ layer, name }) => {
+      if (excludeModules?.some((excluded) => isNamed(name, excluded))) return true;
+      if (targetModules === undefined) return layers !== undefined && !layers.includes(layer);
+      return !targetModules.some((target) => name === target || (isNamed(name, target) && (layers?.includes(layer) ?? true)));
+    })
+    .map(({ name }) => name);
+  if (left.length === 0) return;
+  throw new WebLoraError(
+    'adapter_target',
+    `${location} has tensors of modules that adapter_config.json leaves out (target_modules, exclude_modules, layers_to_transform): ${list(left)}.`,
+  );
+}
+
+/**
  * Finds the low-rank pairs of an adapter among its tensors and checks them against the config and the model, by names and shapes alone.
  * The result is in the order of layers and sites.
  *
@@ -205,5 +229,6 @@ export function findPairs(tensors: Iterable<TensorInfo>, config: PeftConfig, tab
     pairs.push({ layer, site, rank: a.shape[0]!, scale, a: tensorA, b: tensorB });
   }
   checkComplete(gathered, config, table, location);
+  refuseUntargeted(gathered, config, table, location);
   return pairs;
 }

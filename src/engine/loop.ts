@@ -5,6 +5,7 @@ import type { AdapterTiers } from './adapters.ts';
 import type { EventHub } from './events.ts';
 import type { Request } from './request.ts';
 import type { Blocked, Scheduler, Work } from './scheduler.ts';
+import { shorten } from './sequence.ts';
 
 /** Counters of what ran; all of them only grow. */
 export interface LoopCounters {
@@ -109,7 +110,8 @@ export function createLoop(model: Model, scheduler: Scheduler, tiers: AdapterTie
       if (!blocked) return undefined;
       if (!tiers.makeRoom(blocked, scheduler.neededAdapters())) {
         if (scheduler.counts().running > 0) return undefined; // their pages will be free in time
-        fail(open.get(blocked.sequence.id)!, neverFits(blocked, model));
+        const { sequence, missing } = blocked;
+        if (!shorten(sequence, missing)) fail(open.get(sequence.id)!, neverFits(blocked, model));
       }
       work = scheduler.schedule(tiers, depth);
     }

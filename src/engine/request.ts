@@ -55,7 +55,7 @@ export function createRequest(parts: RequestParts): Request {
     );
   }
   const logits = promptLogprobs === undefined ? 'sampled' : 'prompt';
-  const sequence = createSequence({ id, prompt, maxTokens, adapter, logits });
+  const sequence = createSequence({ id, prompt, maxTokens, adapter, logits, length: options.maxTokens === undefined ? 'room' : 'asked' });
   const answer = createAnswer(parts);
   const prompts: (TokenLogprob | undefined)[] = [undefined];
 
@@ -74,7 +74,7 @@ export function createRequest(parts: RequestParts): Request {
     if (output.token === undefined) return 'open';
     commit(output.token);
     const logprob = logprobs === undefined ? undefined : tokenLogprob(output.logits.at(-1)!, output.token, logprobs);
-    const finish = answer.add(output.token, logprob, sequence.generated.length === maxTokens);
+    const finish = answer.add(output.token, logprob, sequence.generated.length === sequence.maxTokens);
     if (!finish) return 'open';
     stream.end(answer.result(finish, promptLogprobs === undefined ? undefined : prompts));
     return finish.finish;

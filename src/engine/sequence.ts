@@ -7,6 +7,8 @@ export interface SequenceRequest {
   readonly prompt: readonly number[];
   /** At least 1. */
   readonly maxTokens: number;
+  /** `asked`: the caller named maxTokens; `room`: it is what the context leaves, and may be shortened to what the pool holds. */
+  readonly length?: 'asked' | 'room';
   /** The key by which residency knows its adapter; undefined: the base model. */
   readonly adapter: string | undefined;
   /** `prompt`: logits are wanted at every prompt position; `sampled`: only where a token is sampled. */
@@ -17,7 +19,8 @@ export interface SequenceRequest {
  * One request's tokens as plain data; only the scheduler changes it. Position p of a sequence holds prompt token p, or generated
  * token p − prompt.length. A decode row reads the token sampled before it, committed or pending, from the state slot `row`.
  */
-export interface Sequence extends SequenceRequest {
+export interface Sequence extends Omit<SequenceRequest, 'maxTokens'> {
+  maxTokens: number;
   /** Positions whose K and V have been submitted: always the first ones. */
   computed: number;
   /** Tokens that came back from the GPU, in order. */
@@ -33,7 +36,7 @@ export interface Sequence extends SequenceRequest {
 
 /** A sequence that waits. Throws `RangeError` where the prompt is empty or `maxTokens` is no integer of at least 1. */
 export function createSequence(request: SequenceRequest): Sequence {
-  const { id, prompt, maxTokens, adapter, logits } = request;
+  const { id, prompt, maxTokens, adapter, logits, length = 'asked' } = request;
   if (prompt.length === 0) throw new RangeError(`Sequence ${id} has an empty prompt; it needs at least one token.`);
   if (!Number.isSafeInteger(maxTokens) || maxTokens < 1) {
     throw new RangeError(`maxTokens of sequence ${id} must be an integer of at least 1; got ${maxTokens}.`);
@@ -42,6 +45,7 @@ export function createSequence(request: SequenceRequest): Sequence {
     id,
     prompt,
     maxTokens,
+    length,
     adapter,
     logits,
     computed: 0,
@@ -67,6 +71,14 @@ export function sampledTokens(sequence: Sequence): number {
 export function canDecode(sequence: Sequence, depth: number): boolean {
   if (sequence.phase !== 'running' || prefillLeft(sequence) > 0) return false;
   return sequence.pending < depth && sampledTokens(sequence) < sequence.maxTokens;
+}
+
+/** Shortens an answer that takes what is left by so many pages; false where it was asked for, or nothing would be left of it. */
+export function shorten(sequence: Sequence, pages: number): boolean {
+  const tokens = sequence.maxTokens - pages * PAGE_TOKENS;
+  if (sequence.length !== 'room' || tokens < 1) return false;
+  sequence.maxTokens = tokens;
+  return true;
 }
 
 /** Pages that hold a prompt of `prompt` tokens and an answer of `maxTokens`: the last token's K and V are never computed. */

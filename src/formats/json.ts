@@ -83,8 +83,18 @@ export function firstDuplicateKey(text: string): string | undefined {
 
 /** A value as it stands in a message: JSON, at most 60 characters. */
 export function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  const text = jsonOf(value);
   return text.length <= 60 ? text : `${text.slice(0, 57)}...`;
+}
+
+/** JSON.parse reads any depth, JSON.stringify does not: brackets without end are shown as what they are. */
+function jsonOf(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return Array.isArray(value) ? '[… nested too deeply]' : '{… nested too deeply}';
+  }
 }
 
 /** The object as a map. `what` names it in the message: `config.json`, `config.json: rope_parameters`. Throws `file_invalid`. */

@@ -1,4 +1,4 @@
-import { field, invalid, shown } from './values.ts';
+import { field, invalid, jsonOf, shown } from './values.ts';
 import type { Body } from './values.ts';
 
 export type Endpoint = 'chat' | 'completions';
@@ -155,7 +155,7 @@ export function checkFields(endpoint: Endpoint, body: Body): void {
 function isNeutral(body: Body, name: string, value: unknown, neutral: readonly unknown[]): boolean {
   // The best of n candidates, all n of them returned, is what n alone does.
   if (name === 'best_of' && value === (field(body, 'n') ?? 1)) return true;
-  const text = JSON.stringify(value);
+  const text = jsonOf(value);
   return neutral.some((allowed) => JSON.stringify(allowed) === text);
 }
 

@@ -62,7 +62,7 @@ export async function startRequest(engine: CoreEngine, endpoint: Endpoint, body:
   const signal = options.signal === undefined ? failure.signal : AbortSignal.any([options.signal, failure.signal]);
   const { promptLogprobs, ...shared } = { ...request.options, ...chooseModel(request.model, bases), signal };
   const generate = ({ promptTokens, maxTokens }: Job, index: number): Generation => {
-    const own = { ...shared, maxTokens, seed: request.seed + index };
+    const own = { ...shared, ...(maxTokens !== undefined && { maxTokens }), seed: request.seed + index };
     // Every answer to a prompt has the same prompt log-probabilities: they are computed once.
     return engine.generate(promptTokens, index === 0 && promptLogprobs !== undefined ? { ...own, promptLogprobs } : own);
   };
@@ -110,7 +110,8 @@ export async function runWhole(engine: CoreEngine, endpoint: Endpoint, body: unk
 
 interface Job {
   readonly promptTokens: readonly number[];
-  readonly maxTokens: number;
+  /** Absent: the rest of the context, or of the pool where that is less. */
+  readonly maxTokens: number | undefined;
 }
 
 async function prepare(
@@ -126,7 +127,7 @@ async function prepare(
 }
 
 /** How many tokens may be generated. Throws `context_length_exceeded` with the numbers where there is no room. */
-function tokensLeft(promptLength: number, wanted: ParsedRequest['maxTokens'], context: number, param: string): number {
+function tokensLeft(promptLength: number, wanted: ParsedRequest['maxTokens'], context: number, param: string): number | undefined {
   const explicit = wanted !== undefined && 'explicit' in wanted ? wanted.explicit : undefined;
   const room = context - promptLength;
   if (room < (explicit ?? 1)) {
@@ -138,5 +139,5 @@ function tokensLeft(promptLength: number, wanted: ParsedRequest['maxTokens'], co
     );
   }
   if (explicit !== undefined) return explicit;
-  return wanted === undefined ? room : Math.min(room, 'atMost' in wanted ? wanted.atMost : room);
+  return wanted !== undefined && 'atMost' in wanted ? Math.min(room, wanted.atMost) : undefined;
 }

@@ -5,8 +5,18 @@ export type Body = Readonly<Record<string, unknown>>;
 
 /** A value as a message shows it: JSON, cut after 60 characters. */
 export function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  const text = jsonOf(value);
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}
+
+/** A value as JSON. JSON.parse reads any depth, JSON.stringify does not: brackets without end are shown as what they are. */
+export function jsonOf(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return Array.isArray(value) ? '[… nested too deeply]' : '{… nested too deeply}';
+  }
 }
 
 /** `request_invalid` for one field: what it was and what it should have been. */

@@ -13,6 +13,8 @@ export interface ChatTemplate {
 const namedTokens = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token'] as const;
 // The limit of jinja2's sandbox, in which transformers runs templates.
 const maxRange = 100_000;
+/** Numbers that all ranges of one rendering hand out. */
+const maxRanges = 1_000_000;
 
 class Refusal extends Error {}
 
@@ -82,6 +84,7 @@ function parse(template: string, location: string | undefined): ReturnType<typeo
 }
 
 function environment(variables: Readonly<Record<string, unknown>>): Environment {
+  let handedOut = 0;
   const globals = {
     true: true,
     True: true,
@@ -89,7 +92,13 @@ function environment(variables: Readonly<Record<string, unknown>>): Environment 
     False: false,
     none: null,
     None: null,
-    range,
+    // a template comes with a model from anywhere, and loops within loops would hold this thread for ever
+    range: (...bounds: Parameters<typeof range>) => {
+      const values = range(...bounds);
+      handedOut += values.length;
+      if (handedOut > maxRanges) throw new Refusal(`the template loops over more than ${maxRanges} numbers`);
+      return values;
+    },
     strftime_now: (format: string) => strftime(new Date(), format),
     raise_exception: (words: unknown) => {
       throw new Refusal(String(words));

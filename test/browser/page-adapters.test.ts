@@ -144,6 +144,14 @@ test('a dropped folder becomes an adapter; bad ones are told of by name', async 
   expect(await page.locator('.card').count()).toBe(11);
 });
 
+test('a telephone’s width holds the cards of added adapters', async () => {
+  const { page } = tab;
+  const { width, height } = page.viewportSize()!;
+  await page.setViewportSize({ width: 360, height: 740 });
+  expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBe(0);
+  await page.setViewportSize({ width, height });
+});
+
 test('a folder is chosen with the browser’s own dialog, and gets a free name', async () => {
   const { page } = tab;
   await page.locator('#add-open').click();

@@ -104,8 +104,20 @@ test('what a person writes is shown as they wrote it, never as HTML', async () =
   const message = '<img src="/nothing" alt="x"><b>bold</b> & more';
   await sendMessage(page, message);
   await untilAnswered(page);
-  expect((await conversation(page))[0]).toEqual(['you', message]);
+  const answer = await runBatchAnswer('sentiment', [{ role: 'user', content: message }]);
+  expect(await conversation(page)).toEqual([
+    ['you', message],
+    ['sentiment', answer],
+  ]);
   expect(await page.locator('.turns :is(img, b)').count()).toBe(0);
+});
+
+test('the skip link leads to the content of the view that is shown', async () => {
+  const { page } = tab;
+  await page.locator('#skip').focus();
+  await page.keyboard.press('Enter');
+  expect(await page.evaluate(() => document.activeElement?.id)).toBe('main');
+  expect(await page.locator('#view-chat').isVisible()).toBe(true);
 });
 
 test('a message longer than the context is refused in words, beside it', async () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Page } from 'playwright';
 import type { Harness } from './harness.ts';
 import { answersOf, openDemo, openTab, references, untilAnswered, type DemoTab } from './page.ts';
 
@@ -46,13 +47,18 @@ test('every card tells rank, bytes, tier and speed, and the strip has drawn the 
   expect(colours).toBeGreaterThanOrEqual(9);
 });
 
-test('Escape stops all while text streams; what was said stays', async () => {
+const ways: readonly (readonly [string, (page: Page) => Promise<void>])[] = [
+  ['Escape', (page) => page.keyboard.press('Escape')],
+  ['the Stop button', (page) => page.locator('#everyone-send', { hasText: 'Stop' }).click()],
+];
+
+test.each(ways)('%s stops all while text streams; what was said stays', async (_, stop) => {
   const { page } = tab;
   await page.locator('#everyone-message').fill(MEETING);
   await page.locator('#everyone-send').click();
   const json = page.locator('.card[data-voice="json"] .card-answer');
   await expect.poll(() => json.textContent(), { timeout: 60_000, interval: 50 }).toMatch(/^\{"intent/);
-  await page.keyboard.press('Escape');
+  await stop(page);
   await expect.poll(() => page.locator('.card[data-voice="json"]').getAttribute('data-state'), { interval: 50 }).toBe('stopped');
   await untilAnswered(page);
   const [said, expected] = [await answersOf(page), await references(MEETING)];

@@ -104,6 +104,9 @@ async function checkNeverFits(environment: Environment): Promise<void> {
   for (const maxTokens of [100, 150, 200, 400]) {
     await failsWith(run(engine, { adapter: 'wide', maxTokens }), 'out_of_memory', 'memory.pool', String(maxTokens));
     same((await run(engine, { adapter: 'wide' })).tokens.length, 8, 'tokens of one that fits');
+    // an answer that takes what is left takes what the pool has left: 96 tokens, and the last one's K and V are never computed
+    const rest = await engine.generate(PROMPT, { adapter: 'wide', ignoreEos: true }).result();
+    same(rest.tokens.length, 97 - PROMPT.length, 'tokens of one that takes what is left');
     // the adapter rests now, and gives way
     same((await run(engine, { maxTokens })).tokens.length, maxTokens, 'tokens without the adapter');
   }

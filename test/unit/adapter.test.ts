@@ -73,6 +73,9 @@ describe('bad adapters', () => {
       { ...CONFIG, target_modules: ['model.layers.1.self_attn.o_proj'] },
       /layers\.1.*o_proj/,
     ],
+    ['a module left out', 'adapter_target', VALID, { ...CONFIG, target_modules: ['q_proj'] }, /leaves out.*v_proj/],
+    ['a module excluded', 'adapter_target', VALID, { ...CONFIG, exclude_modules: ['v_proj'] }, /leaves out.*v_proj/],
+    ['a layer left out', 'adapter_target', VALID, { ...CONFIG, layers_to_transform: [1] }, /leaves out.*layers\.0/],
     ['rank 0', 'adapter_rank', [...pair(0, 'self_attn.q_proj', 0)], { ...CONFIG, target_modules: ['q_proj'] }, /rank 0/],
     ['rank against r', 'adapter_rank', VALID, { ...CONFIG, r: 4 }, /rank 3, but adapter_config\.json says 4/],
     ['rank against pattern', 'adapter_rank', VALID, { ...CONFIG, rank_pattern: { 'layers.1.self_attn.v_proj': 2 } }, /layers\.1.*says 2/],
@@ -142,7 +145,6 @@ describe('bad adapters', () => {
       { target_modules: null },
       { target_modules: ['q_proj', 'v_proj', 'o_proj'], exclude_modules: ['o_proj'] },
       { target_modules: ['q_proj', 'v_proj', 'o_proj'], exclude_modules: '.*o_.*' },
-      { target_modules: ['q_proj', 'v_proj', 'o_proj'], layers_to_transform: [7] },
     ]) {
       expect(await codeOf(() => read(VALID, { ...CONFIG, ...changes })), JSON.stringify(changes)).toBeUndefined();
     }

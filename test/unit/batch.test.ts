@@ -28,6 +28,13 @@ describe('a batch file', () => {
     expect(out[3]?.response?.body).toMatchObject({ error: { code: 'model_not_found' } });
   });
 
+  test('brackets without end are refused like other wrong values, and the next line goes on', async () => {
+    const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
+    const good = line('a');
+    const out = await records([good.replace('"a"', deep), line('b', 'x', { stop: 'DEEP' }).replace('"DEEP"', deep), line('c')]);
+    expect(out.map(({ response, error }) => response?.status_code ?? error?.code)).toEqual(['missing_custom_id', 400, 200]);
+  });
+
   test('the whole file is handed over before the first answer', async () => {
     const engine = fakeEngine();
     const controller = new AbortController();

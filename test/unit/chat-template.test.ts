@@ -50,6 +50,8 @@ describe('chat template', () => {
   });
 
   test('says in the words of the template why it refuses a conversation', () => {
+    const loops = caught(() => render('{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}'));
+    expect(loops).toMatchObject({ code: 'request_invalid', param: 'messages' });
     const error = caught(() => render("{{ raise_exception('No system role, please') }}"));
     expect(error).toMatchObject({ code: 'request_invalid', param: 'messages', message: 'No system role, please' });
     expect(caught(() => render('{{ messages[0].content.nothing() }}'))).toMatchObject({ code: 'request_invalid', param: 'messages' });

@@ -132,7 +132,7 @@ describe('chat', () => {
     const engine = fakeEngine({ maxModelLength: 10 });
     await createChatCompletion(engine, { model: 'base', messages });
     await createCompletion(engine, { model: 'base', prompt: 'abc' });
-    expect(engine.calls.map((call) => call.options.maxTokens)).toEqual([7, 7]);
+    expect(engine.calls.map((call) => call.options.maxTokens)).toEqual([undefined, 7]);
     const roomy = fakeEngine();
     await createCompletion(roomy, { model: 'base', prompt: 'abc' });
     expect(roomy.calls[0]?.options.maxTokens).toBe(16);
