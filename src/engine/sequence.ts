@@ -75,7 +75,8 @@ export function canDecode(sequence: Sequence, depth: number): boolean {
 
 /** Shortens an answer that takes what is left by so many pages; false where it was asked for, or nothing would be left of it. */
 export function shorten(sequence: Sequence, pages: number): boolean {
-  const tokens = sequence.maxTokens - pages * PAGE_TOKENS;
+  const left = pagesNeeded(sequence.prompt.length, sequence.maxTokens) - pages;
+  const tokens = left * PAGE_TOKENS - sequence.prompt.length + 1;
   if (sequence.length !== 'room' || tokens < 1) return false;
   sequence.maxTokens = tokens;
   return true;
