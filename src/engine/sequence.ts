@@ -16,10 +16,11 @@ export interface SequenceRequest {
 }
 
 /**
- * One request's tokens as plain data; only the scheduler changes it. Position p of a sequence holds prompt token p, or generated
+ * One request's tokens as plain data; only the scheduler changes it, and `shorten` before it is admitted. Position p of a sequence holds prompt token p, or generated
  * token p − prompt.length. A decode row reads the token sampled before it, committed or pending, from the state slot `row`.
  */
 export interface Sequence extends Omit<SequenceRequest, 'maxTokens'> {
+  /** At least 1; `shorten` may lower it. */
   maxTokens: number;
   /** Positions whose K and V have been submitted: always the first ones. */
   computed: number;
