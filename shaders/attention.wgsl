@@ -3,12 +3,14 @@
 // fixed positions, each with its own maximum, merged by one function in order of position (Dao et al., "FlashAttention", 2022):
 // so a row's result depends on nothing but its keys, in prefill and decode alike. K and V are read from pages
 // (Kwon et al., "PagedAttention", 2023), this row's own included.
-// From outside: KV_HEADS, GROUP, DIM4, QKV_STRIDE4, OUT_STRIDE4, PAGES_PER_ROW, SCALE; lib/step, lib/grid, lib/pool-*.
+// An inert row attends to nothing: its output is zero.
+// From outside: KV_HEADS, GROUP, DIM4, QKV_STRIDE4, OUT_STRIDE4, PAGES_PER_ROW, SCALE; lib/step, lib/state, lib/grid, lib/pool-*.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
 @group(0) @binding(1) var<storage, read> blocks: array<u32>;
-@group(0) @binding(2) var<storage, read> qkv: array<vec4f>;
-@group(0) @binding(3) var<storage, read> pool: array<PoolQuad>;
-@group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
+@group(0) @binding(2) var<storage, read> state: array<u32>;
+@group(0) @binding(3) var<storage, read> qkv: array<vec4f>;
+@group(0) @binding(4) var<storage, read> pool: array<PoolQuad>;
+@group(0) @binding(5) var<storage, read_write> out: array<vec4f>;
 
 const PAGE_TOKENS = 16u;
 const TILE = 64u;
@@ -68,6 +70,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
   let index = i / KV_HEADS;
   if (index >= row_count()) { return; }
   let row = row_at(index);
+  let first_out = index * OUT_STRIDE4 + kv_head * GROUP * DIM4;
+  if (is_inert(row)) {
+    for (var d = 0u; d < GROUP * DIM4; d++) { out[first_out + d] = vec4f(); }
+    return;
+  }
   let last = row.position;
   let q = index * QKV_STRIDE4 + kv_head * GROUP * DIM4;
   let values = KV_HEADS * PAGE_TOKENS * DIM4;
@@ -101,7 +108,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
   }
   for (var g = 0u; g < GROUP; g++) {
     for (var d = 0u; d < DIM4; d++) {
-      out[index * OUT_STRIDE4 + (kv_head * GROUP + g) * DIM4 + d] = merged[g * DIM4 + d] / merged_sum[g];
+      out[first_out + g * DIM4 + d] = merged[g * DIM4 + d] / merged_sum[g];
     }
   }
 }

@@ -2,12 +2,16 @@
 // One thread per sampler and chunk of CHUNK4 * 4 tokens. Greedy takes the largest logit; a temperature adds Gumbel noise, so
 // that the largest sum is a draw from the softmax (Gumbel, 1954; Maddison et al., "A* sampling", 2014). Ties go to the lowest id.
 // A NaN or an infinity is found on its exponent bits, since WGSL may assume that there are none, and poisons the candidate.
-// From outside: VOCABULARY, LOGITS_STRIDE4, CHUNKS, CHUNK4; lib/step, lib/grid, lib/philox.
+// OPTIONS: some sampler of this step changes logits or leaves tokens out; without it that costs nothing.
+// From outside: LOGITS_STRIDE4, CHUNKS, CHUNK4, OPTIONS; lib/step, lib/sampler, lib/grid, lib/philox.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
 @group(0) @binding(1) var<storage, read> logits: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> best: array<vec4u>;   // score bits, token, poisoned, 0
+@group(0) @binding(2) var<storage, read> adjust: array<vec4u>;
+@group(0) @binding(3) var<storage, read> trail: array<vec4u>;   // of sample-digit
+@group(0) @binding(4) var<storage, read_write> best: array<vec4u>;   // score bits, token, poisoned, 0
 
 const EXPONENT = 0x7f800000u;
+const LEAST = -3.4028234e38;
 
 // -log(-log(u)) of 4 uniform numbers in (0, 1), drawn for this token quad, position and seed.
 fn gumbel(quad: u32, position: u32, seed: vec2u) -> vec4f {
@@ -18,24 +22,32 @@ fn gumbel(quad: u32, position: u32, seed: vec2u) -> vec4f {
   return -log(select(-log(u), rest + rest * rest * (0.5 + rest / 3.0), rest < vec4f(0.015625)));
 }
 
+// Scores of tokens that a filter leaves out: below every other, the likeliest first, in case that rounding leaves all of them out.
+fn left_out(below: vec4u) -> vec4f { return vec4f(-2.0e38) - vec4f(below) * 1.0e28; }
+
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) local: u32) {
   let i = thread_index(workgroup, grid, local);
-  let sampler_index = i / CHUNKS;
+  let index = i / CHUNKS;
   let chunk = i % CHUNKS;
-  if (sampler_index >= sampler_count()) { return; }
-  let record = sampler_at(sampler_index);
-  let row = step[record];
-  let inverse_temperature = bitcast<f32>(step[record + 2u]);   // 0: greedy
-  let seed = vec2u(step[record + 3u], step[record + 4u]);
-  let position = step[record + 5u];
-  var top = -3.4028234e38;
+  if (index >= sampler_count()) { return; }
+  let sampler = sampler_at(index);
+  var top = LEAST;
   var token = chunk * CHUNK4 * 4u;
   var poisoned = 0u;
   for (var q = chunk * CHUNK4; q < min((chunk + 1u) * CHUNK4, (VOCABULARY + 3u) / 4u); q++) {
-    let values = logits[row * LOGITS_STRIDE4 + q];
+    let values = logits[sampler.row * LOGITS_STRIDE4 + q];
     var candidates = values;
-    if (inverse_temperature != 0.0) { candidates = values * inverse_temperature + gumbel(q, position, seed); }
+    if (OPTIONS) { candidates = adjusted(values, sampler, q); }
+    if (sampler.inverse_temperature != 0.0) {
+      let scores = bounded(candidates);
+      candidates = fma(scores, vec4f(sampler.inverse_temperature), gumbel(q, sampler.position, sampler.seed));
+      if (OPTIONS && (sampler.flags & FILTERS) != 0u) {
+        let cut = trail[index * 8u + 7u];
+        let below = steps_below(scores, bitcast<f32>(cut.x), bitcast<f32>(cut.y));
+        candidates = select(left_out(below), candidates, below <= vec4u(cut.z));
+      }
+    }
     for (var j = 0u; j < 4u; j++) {
       if (q * 4u + j >= VOCABULARY) { break; }
       if ((bitcast<u32>(values[j]) & EXPONENT) == EXPONENT) { poisoned = 1u; }

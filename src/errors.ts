@@ -28,6 +28,8 @@ export type ErrorCode =
   // requests
   | 'request_invalid' // a value out of its range; `param` names the field
   | 'context_length_exceeded'
+  | 'overloaded' // the queue is full
+  | 'deadline_exceeded' // the first token could no longer come by the request's own deadline
   // devices
   | 'gpu_missing'
   | 'gpu_limit' // the device cannot bind or hold what the model needs

@@ -6,6 +6,7 @@ export type { ErrorCode } from './errors.ts';
 export type {
   AdapterEvent,
   AdapterInfo,
+  AdapterPart,
   Adapters,
   Chunk,
   CoreEngine,
@@ -23,6 +24,7 @@ export type {
   RequestEvent,
   Result,
   Source,
+  Spread,
   Stats,
   Store,
   StoreStats,
@@ -54,6 +56,7 @@ export type {
   CompletionUsage,
   CreateOptions,
   Engine,
+  LoraPart,
   Model,
   ModelList,
   Models,

@@ -1,7 +1,7 @@
 // Readers of the step metadata, which every kernel binds as `step: array<u32>`. Layout: src/kernels/step-layout.ts.
 // From outside: SEGMENTS_AT, PARTS_AT, ROWS_AT, LOGIT_ROWS_AT, SAMPLERS_AT.
 
-// One token of the batch. `token` may name a state slot instead (TOKEN_IN_STATE).
+// One token of the batch. `token` may name a state slot instead (lib/state).
 struct Row { token: u32, position: u32, block_row: u32 }
 
 // Rows next to each other that have the same adapters; at most 4, so that one thread serves a segment.
@@ -9,8 +9,6 @@ struct Segment { row_start: u32, row_count: u32, part_start: u32, part_count: u3
 
 // One adapter of a segment and its scale there.
 struct Part { slot: u32, scale: f32 }
-
-const TOKEN_IN_STATE = 0x80000000u;
 
 fn row_count() -> u32 { return step[0]; }
 fn segment_count() -> u32 { return step[1]; }
@@ -36,5 +34,5 @@ fn part_at(i: u32) -> Part {
 // The batch row whose logits are row i of the logits.
 fn logit_row_at(i: u32) -> u32 { return step[LOGIT_ROWS_AT + i]; }
 
-// Where sampler i's record starts: logit row, state slot, 1 / temperature, seed low, seed high, position.
-fn sampler_at(i: u32) -> u32 { return SAMPLERS_AT + i * 16u; }
+// Where sampler i's record starts; lib/sampler reads it.
+fn record_at(i: u32) -> u32 { return SAMPLERS_AT + i * 16u; }

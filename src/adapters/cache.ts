@@ -1,37 +1,258 @@
-/** Which adapters lie on the GPU and in which order they were last used. */
-export interface Residency {
-  /** Notes an adapter that has just been placed on the GPU, as used now. Throws `RangeError` where it is there already. */
-  add(key: string): void;
-  /** Notes a use. Throws `RangeError` where it is not on the GPU. */
-  touch(key: string): void;
-  /** Notes that it left the GPU. Throws `RangeError` where it is not there. */
-  remove(key: string): void;
-  has(key: string): boolean;
-  /** Adapters that may be evicted, the one whose last use lies furthest back first: all but those in `inUse`. */
-  victims(inUse: ReadonlySet<string>): string[];
+/** Where an adapter lies on the GPU. */
+export interface Placement {
+  /** The number by which kernels name it; 0 is no adapter and never given. */
+  readonly slot: number;
+  readonly firstPage: number;
+  readonly pages: number;
 }
 
-/** Makes an empty record of what is on the GPU. Pure: the order of calls is its only clock. */
-export function createResidency(): Residency {
-  const byUse = new Set<string>(); // a set keeps the order of insertion: least recently used first
-  const requireResident = (key: string): void => {
-    if (!byUse.has(key)) throw new RangeError(`Adapter ${JSON.stringify(key)} is not on the GPU.`);
+/** Contiguous runs of pages, as the page allocator gives them. */
+export interface PageRuns {
+  takeRun(count: number): number | undefined;
+  giveRun(first: number, count: number): void;
+}
+
+/** Who needs what, as of now: the running requests and the queue. */
+export interface Demand {
+  /** A running request uses it: it stays. */
+  inUse(key: string): boolean;
+  /** Place among those waited for: 0 is next; `Infinity`: waited for, far behind; undefined: nobody waits for it. */
+  place(key: string): number | undefined;
+}
+
+/** Who is the next to leave. */
+export interface Victim {
+  readonly key: string;
+  /** When it was last used, by the cache's clock. */
+  readonly lastUse: number;
+  /** Its place among those waited for; undefined where nobody waits for it. */
+  readonly wanted: number | undefined;
+}
+
+/** What both tiers do with the keys that lie in them. A pin belongs to the key: it holds from `pin` to `unpin`, wherever the adapter is. */
+export interface Kept {
+  has(key: string): boolean;
+  /** In no particular order. */
+  keys(): Iterable<string>;
+  /** Notes a use. Throws `RangeError` where it is not in the tier. */
+  touch(key: string): void;
+  /** It is no victim from now on, nor when it comes back later. */
+  pin(key: string): void;
+  /** It may be a victim again; that counts as a use. */
+  unpin(key: string): void;
+  isPinned(key: string): boolean;
+  /** Takes everything out; pins stay. */
+  clear(): void;
+}
+
+/** Which adapters lie on the GPU, and who leaves first. Victims are never in use or pinned; see `victim`. */
+export interface AdapterCache extends Kept {
+  get(key: string): Placement | undefined;
+  /**
+   * Takes a slot and a run of pages, which counts as a use; undefined, and nothing taken, where one of them is not free. Never evicts.
+   * Throws `RangeError` where it is there already.
+   */
+  place(key: string, pages: number): Placement | undefined;
+  /**
+   * The next to evict: of those nobody waits for, the one whose last use lies furthest back; where there is none and `before` is given,
+   * of those waited for at a place greater than `before` the furthest (among equals the least recently used).
+   */
+  victim(demand: Demand, before: number | undefined): Victim | undefined;
+  /** All who may be evicted, in the order in which `victim` names them while nothing changes. Lazy: the first few are cheap. */
+  victims(demand: Demand, before: number | undefined): Iterable<Victim>;
+  /** Whether a slot is free; where none is, only an eviction makes room, however many pages there are. */
+  hasSlot(): boolean;
+  /** Pages that would come free if every victim left, one after another. */
+  evictable(demand: Demand, before: number | undefined): number;
+  /** Frees its run and slot, pinned or not. Throws `RangeError` where it is not there. */
+  evict(key: string): Placement;
+}
+
+/** A tier whose room is a sum of bytes, with the same order of victims. */
+export interface ByteTier extends Kept {
+  /** Counts as a use. Throws `RangeError` where it is there already or does not fit beside the others. */
+  add(key: string, bytes: number): void;
+  /** Throws `RangeError` where it is not there. */
+  remove(key: string): void;
+  /** Sum over all that is in the tier. */
+  bytes(): number;
+  /**
+   * What must be removed, in this order, before an adapter of so many bytes fits: nothing where it does already; undefined where no
+   * removal of victims suffices. `before`: as `victim` of an AdapterCache. Throws `RangeError` where it is there already.
+   */
+  admit(key: string, bytes: number, demand: Demand, before: number | undefined): string[] | undefined;
+}
+
+/** Keys in the order in which they were used, each with its size. */
+interface Uses extends Kept {
+  add(key: string, size: number): void;
+  remove(key: string): void;
+  sizeOf(key: string): number;
+  /** Lazily, so that the next victim alone costs no more than the steps over those in use or waited for that lie before it. */
+  victims(demand: Demand, before: number | undefined): Generator<Victim>;
+}
+
+interface Use {
+  readonly size: number;
+  last: number;
+}
+
+function requireAmount(value: number, what: string): void {
+  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${what} must be a non-negative integer; got ${value}.`);
+}
+
+function createUses(clock: () => number): Uses {
+  const uses = new Map<string, Use>();
+  const order = new Set<string>(); // what is not pinned; a set keeps the order of insertion: least recently used first
+  const pinned = new Set<string>();
+  const required = (key: string): Use => {
+    const use = uses.get(key);
+    if (!use) throw new RangeError(`Adapter ${JSON.stringify(key)} is not in this tier.`);
+    return use;
+  };
+  const note = (key: string, use: Use): void => {
+    use.last = clock();
+    order.delete(key);
+    if (!pinned.has(key)) order.add(key);
   };
   return {
-    add(key) {
-      if (byUse.has(key)) throw new RangeError(`Adapter ${JSON.stringify(key)} is on the GPU already.`);
-      byUse.add(key);
+    has: (key) => uses.has(key),
+    keys: () => uses.keys(),
+    sizeOf: (key) => required(key).size,
+    add: (key, size) => {
+      const use = { size, last: 0 };
+      uses.set(key, use);
+      note(key, use);
     },
-    touch(key) {
-      requireResident(key);
-      byUse.delete(key);
-      byUse.add(key);
+    touch: (key) => note(key, required(key)),
+    remove: (key) => {
+      required(key);
+      uses.delete(key);
+      order.delete(key);
     },
-    remove(key) {
-      requireResident(key);
-      byUse.delete(key);
+    pin: (key) => {
+      pinned.add(key);
+      order.delete(key);
     },
-    has: (key) => byUse.has(key),
-    victims: (inUse) => [...byUse].filter((key) => !inUse.has(key)),
+    unpin: (key) => {
+      const use = uses.get(key);
+      if (pinned.delete(key) && use) note(key, use);
+    },
+    isPinned: (key) => pinned.has(key),
+    clear: () => {
+      uses.clear();
+      order.clear();
+    },
+    *victims(demand, before) {
+      const wanted: { readonly key: string; readonly lastUse: number; readonly wanted: number }[] = [];
+      for (const key of order) {
+        if (demand.inUse(key)) continue;
+        const place = demand.place(key);
+        const lastUse = uses.get(key)!.last;
+        if (place === undefined) yield { key, lastUse, wanted: undefined };
+        else if (before !== undefined && place > before) wanted.push({ key, lastUse, wanted: place });
+      }
+      yield* wanted.sort((a, b) => (a.wanted === b.wanted ? 0 : b.wanted - a.wanted));
+    },
+  };
+}
+
+function requireAbsent(uses: Kept, key: string): void {
+  if (uses.has(key)) throw new RangeError(`Adapter ${JSON.stringify(key)} is in this tier already.`);
+}
+
+const keptOf = ({ has, keys, touch, pin, unpin, isPinned }: Uses): Omit<Kept, 'clear'> => ({ has, keys, touch, pin, unpin, isPinned });
+
+/**
+ * Makes the record of what lies on the GPU. Slots 1 to `slots` − 1 are given: 0 is no adapter. `clock`: the
+ * number of the step, read at each use. Pure. Throws `RangeError` unless `slots` is a positive integer.
+ */
+export function createAdapterCache(runs: PageRuns, slots: number, clock: () => number): AdapterCache {
+  if (!Number.isSafeInteger(slots) || slots < 1) throw new RangeError(`The number of slots must be at least 1; got ${slots}.`);
+  const uses = createUses(clock);
+  const placements = new Map<string, Placement>();
+  const slotNumbers = (): number[] => Array.from({ length: slots - 1 }, (_, i) => slots - 1 - i);
+  let freeSlots = slotNumbers();
+  return {
+    ...keptOf(uses),
+    get: (key) => placements.get(key),
+    place: (key, pages) => {
+      requireAbsent(uses, key);
+      const slot = freeSlots.at(-1);
+      if (slot === undefined) return undefined;
+      const firstPage = runs.takeRun(pages);
+      if (firstPage === undefined) return undefined;
+      freeSlots.pop();
+      const placement = { slot, firstPage, pages };
+      placements.set(key, placement);
+      uses.add(key, pages);
+      return placement;
+    },
+    victim: (demand, before) => {
+      for (const victim of uses.victims(demand, before)) return victim;
+      return undefined;
+    },
+    victims: uses.victims,
+    hasSlot: () => freeSlots.length > 0,
+    evictable: (demand, before) => {
+      let pages = 0;
+      for (const { key } of uses.victims(demand, before)) pages += uses.sizeOf(key);
+      return pages;
+    },
+    evict: (key) => {
+      uses.remove(key);
+      const placement = placements.get(key)!;
+      placements.delete(key);
+      runs.giveRun(placement.firstPage, placement.pages);
+      freeSlots.push(placement.slot);
+      return placement;
+    },
+    clear: () => {
+      for (const { firstPage, pages } of placements.values()) runs.giveRun(firstPage, pages);
+      placements.clear();
+      uses.clear();
+      freeSlots = slotNumbers();
+    },
+  };
+}
+
+/** Makes an empty tier of at most `budget` bytes. `clock`: as for the GPU's. Pure. Throws `RangeError` unless `budget` is a non-negative integer. */
+export function createByteTier(budget: number, clock: () => number): ByteTier {
+  requireAmount(budget, 'The budget in bytes');
+  const uses = createUses(clock);
+  let sum = 0;
+  const requireNew = (key: string, bytes: number): void => {
+    requireAbsent(uses, key);
+    requireAmount(bytes, "An adapter's bytes");
+  };
+  return {
+    ...keptOf(uses),
+    bytes: () => sum,
+    add: (key, bytes) => {
+      requireNew(key, bytes);
+      if (sum + bytes > budget) throw new RangeError(`${bytes} bytes do not fit beside ${sum} in a budget of ${budget}.`);
+      sum += bytes;
+      uses.add(key, bytes);
+    },
+    remove: (key) => {
+      sum -= uses.sizeOf(key);
+      uses.remove(key);
+    },
+    admit: (key, bytes, demand, before) => {
+      requireNew(key, bytes);
+      let over = sum + bytes - budget;
+      const leaving: string[] = [];
+      if (over <= 0) return leaving;
+      for (const victim of uses.victims(demand, before)) {
+        leaving.push(victim.key);
+        over -= uses.sizeOf(victim.key);
+        if (over <= 0) return leaving;
+      }
+      return undefined;
+    },
+    clear: () => {
+      uses.clear();
+      sum = 0;
+    },
   };
 }

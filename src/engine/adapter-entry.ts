@@ -1,4 +1,3 @@
-import type { Placement } from '../adapters/pool.ts';
 import type { StoredBlob } from '../adapters/records.ts';
 import type { PackedAdapter } from '../adapters/sites.ts';
 import { openFiles } from '../formats/folder-files.ts';
@@ -21,11 +20,6 @@ export interface AdapterEntry {
   resolving: Promise<void> | undefined;
   packed: PackedAdapter | undefined;
   reading: SharedTask<PackedAdapter> | undefined;
-  /** On its way to the GPU because a request waits for it. */
-  bringing: Promise<void> | undefined;
-  placement: Placement | undefined;
-  /** It was read and found no room on the GPU. */
-  waitsForRoom: boolean;
 }
 
 /** An entry of which nothing is known but what is given. */
@@ -35,9 +29,6 @@ export function createEntry(given: Pick<AdapterEntry, 'key' | 'id' | 'state' | '
     resolving: undefined,
     packed: undefined,
     reading: undefined,
-    bringing: undefined,
-    placement: undefined,
-    waitsForRoom: false,
   };
 }
 
@@ -61,9 +52,9 @@ export function isSameSource(a: Source, b: Source): boolean {
   return a === b || (sourceAddress(a) !== undefined && sourceAddress(a) === sourceAddress(b));
 }
 
-/** What `list()` tells of an entry. */
-export function describeEntry({ id, name, placement, packed, blob }: AdapterEntry): AdapterInfo {
-  const tier = placement ? 'gpu' : packed ? 'heap' : blob ? 'disk' : 'origin';
+/** What `list()` tells of an entry, whose tier is the GPU or else the first that has its bytes. */
+export function describeEntry({ id, name, packed, blob }: AdapterEntry, gpu: 'gpu' | undefined): AdapterInfo {
+  const tier = gpu ?? (packed ? 'heap' : blob ? 'disk' : 'origin');
   const known = packed ?? blob;
   return { id, source: name, tier, ...(known && { digest: known.digest, rank: known.rank, bytes: known.bytes }) };
 }

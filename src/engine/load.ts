@@ -1,51 +1,48 @@
-import { WebLoraError } from '../errors.ts';
+import { loadPart, WebLoraError } from '../errors.ts';
 import { openFolder, readJson, readText, type Folder } from '../formats/folder.ts';
-import { openSafetensors } from '../formats/safetensors.ts';
-import type { Gpu } from '../gpu/device.ts';
+import { openSafetensors, type TensorFiles } from '../formats/safetensors.ts';
 import { parseModelConfig, type ModelConfig } from '../model/config.ts';
 import { parseGenerationConfig } from '../model/generation-config.ts';
-import { buildModel, type Model, type ModelSettings } from '../model/model.ts';
-import { createChatTemplate, endTokenOf, findChatTemplate, type ChatTemplate } from '../text/chat-template.ts';
-import { createTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import type { ChatTemplate } from '../text/chat-template.ts';
+import { findChatTemplate } from '../text/find-template.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
 import type { EngineOptions, ModelInfo, ModelText } from './types.ts';
 
-/** A model folder, read and on the GPU. */
-export interface Loaded {
-  readonly model: Model;
-  readonly info: ModelInfo;
+/** A model folder whose small files were read: what can be put on a device, again and again. */
+export interface OpenedModel {
+  readonly config: ModelConfig;
+  readonly files: TensorFiles;
+  readonly text: ModelText;
   /** Where the model was opened, whole: two models may end in the same name. */
   readonly location: string;
-  readonly text: ModelText;
   readonly endTokens: ReadonlySet<number>;
+  readonly info: Omit<ModelInfo, 'maxModelLength'>;
 }
 
 /**
- * Reads a model folder (config, tokenizer, template, weights) and builds the model on the device.
+ * Reads a model folder (config, tokenizer, template, the weights' headers).
  * A folder without a tokenizer loads: it then serves token ids only.
- * @throws WebLoraError what reading, parsing and building throw; nothing is left on the GPU.
+ * @throws WebLoraError what reading and parsing throw.
  */
-export async function loadModel(gpu: Gpu, options: EngineOptions, settings: ModelSettings): Promise<Loaded> {
+export async function openModel(options: EngineOptions): Promise<OpenedModel> {
   const folder = await openFolder(options.model, options.signal);
   const config = parseModelConfig(await readJson(folder, 'config.json'), `${folder.location}/config.json`);
   const generation = await readGeneration(folder);
   const text = await readTokenizer(folder, options.tokenizer);
-  const files = await openSafetensors(folder, 'model');
-  const total = [...files.tensors.values()].reduce((sum, info) => sum + info.end - info.start, 0);
-  let loaded = 0;
-  const onProgress = (bytes: number, file: string): void => {
-    loaded += bytes;
-    options.onProgress?.({ loaded, total, file });
-  };
-  const model = await buildModel(gpu, files, config, settings, { onProgress, signal: options.signal });
-  const info: ModelInfo = {
-    name: folder.location.replace(/\/+$/, '').split('/').at(-1) ?? folder.location,
+  return {
     config,
-    maxModelLength: model.contextLength,
-    serves: { text: text.tokenizer !== undefined, chat: text.chatTemplate !== undefined },
-    defaults: generation.temperature === undefined ? {} : { temperature: generation.temperature },
-    ignoredDefaults: generation.ignored,
+    files: await openSafetensors(folder, 'model'),
+    text,
+    location: folder.location.replace(/\/+$/, ''),
+    endTokens: await endTokens(config, generation.endTokens, text),
+    info: {
+      name: folder.location.replace(/\/+$/, '').split('/').at(-1) ?? folder.location,
+      config,
+      serves: { text: text.tokenizer !== undefined, chat: text.chatTemplate !== undefined },
+      defaults: generation.defaults,
+      ignoredDefaults: generation.ignored,
+    },
   };
-  return { model, info, location: folder.location.replace(/\/+$/, ''), text, endTokens: endTokens(config, generation.endTokens, text) };
 }
 
 type Generation = ReturnType<typeof parseGenerationConfig>;
@@ -60,17 +57,26 @@ async function readTokenizer(folder: Folder, given: Tokenizer | undefined): Prom
   const config = (await has('tokenizer_config.json')) ? await readJson(folder, 'tokenizer_config.json') : undefined;
   const jinja = (await has('chat_template.jinja')) ? await readText(folder, 'chat_template.jinja') : undefined;
   const source = findChatTemplate(jinja, config);
-  const chatTemplate = source === undefined ? undefined : createChatTemplate({ template: source, tokenizerConfig: config });
+  const chatTemplate =
+    source === undefined ? undefined : (await templatePart()).createChatTemplate({ template: source, tokenizerConfig: config });
   if (given) return { tokenizer: given, chatTemplate };
   if (!(await has('tokenizer.json'))) return { tokenizer: undefined, chatTemplate: undefined };
-  const tokenizer = createTokenizer(await readJson(folder, 'tokenizer.json'), config, `${folder.location}/tokenizer.json`);
-  return { tokenizer, chatTemplate };
+  const part = loadPart(() => import('../text/tokenizer.ts'));
+  const [{ createTokenizer }, json] = await Promise.all([part, readJson(folder, 'tokenizer.json')]);
+  return { tokenizer: createTokenizer(json, config, `${folder.location}/tokenizer.json`), chatTemplate };
 }
 
+/** Models without a template do not load the code for one. */
+const templatePart = (): Promise<typeof import('../text/chat-template.ts')> => loadPart(() => import('../text/chat-template.ts'));
+
 /** The union of the end tokens that config, generation config and the template's turn end name. */
-function endTokens(config: ModelConfig, more: readonly number[], { tokenizer, chatTemplate }: ModelText): ReadonlySet<number> {
+async function endTokens(
+  config: ModelConfig,
+  more: readonly number[],
+  { tokenizer, chatTemplate }: ModelText,
+): Promise<ReadonlySet<number>> {
   const ends = new Set([...config.endTokens, ...more]);
-  const turnEnd = tokenizer && chatTemplate ? endTokenOf(chatTemplate, tokenizer) : undefined;
+  const turnEnd = tokenizer && chatTemplate ? (await templatePart()).endTokenOf(chatTemplate, tokenizer) : undefined;
   if (turnEnd !== undefined) ends.add(turnEnd);
   return ends;
 }

@@ -1,21 +1,16 @@
 import { WebLoraError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
-import type { Part, StepItem } from '../model/plan.ts';
 import type { AdapterTiers } from './adapters.ts';
+import type { Core } from './core.ts';
+import type { CostEstimate, StepLoad } from './cost.ts';
+import { ringDepth } from './depth.ts';
+import type { ServingDevice } from './device.ts';
 import type { EventHub } from './events.ts';
 import type { Request } from './request.ts';
-import type { Blocked, Scheduler, Work } from './scheduler.ts';
-import { shorten } from './sequence.ts';
-
-/** Counters of what ran; all of them only grow. */
-export interface LoopCounters {
-  steps: number;
-  promptRows: number;
-  decodeRows: number;
-  tokens: number;
-  busyMs: number;
-  maxBatch: { rows: number; sequences: number; adapters: number };
-}
+import type { Sequence } from './sequence.ts';
+import type { Work } from './step-budget.ts';
+import { createStepItems } from './step-items.ts';
+import type { Tally } from './tally.ts';
 
 /** Runs steps while there is work: schedule, submit, and, a few steps later, commit. */
 export interface Loop {
@@ -25,160 +20,218 @@ export interface Loop {
   cancel(request: Request, error: unknown): void;
   /** Ends every open request with this error. */
   failAll(error: unknown): void;
+  /** Something changed that may let a request run. */
+  wake(): void;
   /** Adapters of open requests, running or waiting. */
   adaptersInUse(): ReadonlySet<string>;
-  /** A copy, as of now. */
-  counters(): Readonly<LoopCounters>;
+  /** Open requests that do not run. */
+  waiting(): number;
+  /** Steps in flight at once. */
+  depth(): number;
+}
+
+export interface LoopParts {
+  readonly device: ServingDevice;
+  readonly core: Core;
+  readonly cost: CostEstimate;
+  readonly tiers: AdapterTiers;
+  readonly events: EventHub;
+  readonly tally: Tally;
+  /** The device cannot be brought back: nothing runs any more. */
+  readonly onEnd: (error: unknown) => void;
 }
 
 interface Flight {
   readonly began: number;
   readonly work: readonly Work[];
+  readonly load: StepLoad;
   readonly outputs: ReturnType<Model['submit']>;
 }
 
-const NO_PARTS: readonly Part[] = [];
+/** Timers that are set for longer fire at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** `depth`: steps in flight at once, so that the GPU never waits for JS to read a token back. */
-export function createLoop(model: Model, scheduler: Scheduler, tiers: AdapterTiers, events: EventHub, depth: number): Loop {
+export function createLoop({ device, core, cost, tiers, events, tally, onEnd }: LoopParts): Loop {
+  const { scheduler, traffic } = core;
   const open = new Map<number, Request>();
-  const flights: Flight[] = [];
-  const counters: LoopCounters = {
-    steps: 0,
-    promptRows: 0,
-    decodeRows: 0,
-    tokens: 0,
-    busyMs: 0,
-    maxBatch: { rows: 0, sequences: 0, adapters: 0 },
-  };
+  const items = createStepItems(() => device.model, tiers);
+  /** Adapters that are on their way for requests. */
+  const reads = new Map<string, AbortController>();
+  let flights: Flight[] = [];
   let running = false;
-  let began = 0;
+  let over = false;
+  let woken = false;
+  let cameBack = 0;
+  let alarm: ReturnType<typeof setTimeout> | undefined;
 
-  const close = (request: Request, finish: string): void => {
+  const depth = (): number => ringDepth(device.readbackMs, tally.stepMs());
+  const close = (request: Request, finish: string, end: (sequence: Sequence) => void): void => {
     const { id, generated } = request.sequence;
     events.request({ kind: 'end', request: id, adapter: request.adapterId, finish, tokens: generated.length });
     open.delete(id);
-    scheduler.finish(request.sequence);
-    tiers.sweep(adaptersInUse());
+    end(request.sequence);
+    for (const { adapter } of request.sequence.parts) {
+      if (reads.has(adapter) && usersOf(adapter).length === 0) reads.get(adapter)!.abort();
+    }
+    tiers.sweep(adaptersInUse);
   };
   const fail = (request: Request, error: unknown): void => {
     if (!open.has(request.sequence.id)) return;
-    close(request, error instanceof WebLoraError ? error.code : 'cancelled');
+    const code = error instanceof WebLoraError ? error.code : 'cancelled';
+    close(request, code, code === 'not_finite' ? scheduler.discard : scheduler.finish);
     request.stream.fail(error);
   };
   const failAll = (error: unknown): void => {
+    clearTimeout(alarm);
     for (const request of [...open.values()]) fail(request, error);
   };
-  const adaptersInUse = (): ReadonlySet<string> => {
-    const keys = new Set<string>();
-    for (const { sequence } of open.values()) if (sequence.adapter !== undefined) keys.add(sequence.adapter);
-    return keys;
+  const adaptersInUse = (): ReadonlySet<string> =>
+    new Set([...open.values()].flatMap(({ sequence }) => sequence.parts.map(({ adapter }) => adapter)));
+
+  const usersOf = (key: string): Request[] =>
+    [...open.values()].filter(({ sequence }) => sequence.parts.some(({ adapter }) => adapter === key));
+  /** Reads an adapter for the requests that wait for it, as long as there is one. */
+  const readAdapter = async (key: string): Promise<void> => {
+    const left = new AbortController();
+    reads.set(key, left);
+    try {
+      await tiers.read(tiers.entry(key)!, left.signal);
+    } catch (error) {
+      traffic.failed(key);
+      if (!left.signal.aborted) for (const request of usersOf(key)) fail(request, error);
+    }
+    reads.delete(key);
+    wake();
   };
 
-  /** Brings waiting requests' adapters on their way to the GPU, beside the steps. */
-  const fetchAdapters = (): void => {
-    for (const key of scheduler.waitingAdapters()) {
-      const entry = tiers.entry(key)!;
-      if (tiers.isResident(key) || entry.bringing) continue;
-      entry.bringing = bring(key)
-        .catch((error: unknown) => {
-          for (const request of [...open.values()]) if (request.sequence.adapter === key) fail(request, error);
-        })
-        .finally(() => {
-          entry.bringing = undefined;
-          wake(); // also where it found no room: whoever held it may have ended meanwhile
-        });
-    }
-  };
-  const bring = async (key: string): Promise<void> => {
-    const entry = tiers.entry(key)!;
-    await tiers.read(entry);
-    await tiers.place(entry, () => neededBefore(key));
-  };
-  /** Adapters that may not make room for this one: those of running requests and of requests that wait further ahead. */
-  const neededBefore = (key: string): ReadonlySet<string> => {
-    const waiting = scheduler.waitingAdapters();
-    return new Set([...scheduler.neededAdapters(), ...waiting.slice(0, waiting.indexOf(key))]);
+  /** Moves adapters before a step: writes what goes to the GPU now, and begins reading, beside the steps, what is needed soon. */
+  const moveAdapters = (now: number): void => {
+    const { write, read } = traffic.turn(now);
+    for (const { adapter, placement } of write) tiers.write(adapter, placement);
+    for (const key of read) void readAdapter(key);
   };
 
   /** Schedules and submits one step; undefined where nobody can run now. */
   const launch = (): Flight | undefined => {
-    fetchAdapters();
-    let work = scheduler.schedule(tiers, depth);
-    while (work.length === 0) {
-      const blocked = scheduler.blocked();
-      if (!blocked) return undefined;
-      if (!tiers.makeRoom(blocked, scheduler.neededAdapters())) {
-        if (scheduler.counts().running > 0) return undefined; // their pages will be free in time
-        const { sequence, missing } = blocked;
-        if (!shorten(sequence, missing)) fail(open.get(sequence.id)!, neverFits(blocked, model));
+    for (;;) {
+      const now = performance.now();
+      moveAdapters(now);
+      const { work, load, expired, unfit, preempted } = scheduler.schedule(now, depth());
+      for (const { id, generated } of preempted) {
+        events.request({ kind: 'preempt', request: id, adapter: open.get(id)!.adapterId, tokens: generated.length });
       }
-      work = scheduler.schedule(tiers, depth);
+      for (const { id } of expired) fail(open.get(id)!, tally.deadlineExceeded(now, open.get(id)!));
+      for (const sequence of unfit) fail(open.get(sequence.id)!, neverFits(sequence, device.model));
+      const live = work.filter(({ sequence }) => open.has(sequence.id));
+      if (live.length === 0 && expired.length + unfit.length > 0) continue; // their places may let others in
+      if (live.length === 0) return undefined;
+      const outputs = device.model.submit(live.map((part) => items.of(part, open.get(part.sequence.id)!)));
+      outputs.catch(() => undefined); // where a step before it fails, nobody else hears that this one did
+      return { work: live, load, outputs, began: performance.now() };
     }
-    const items = work.map((part) => stepItem(part, open.get(part.sequence.id)!, tiers, model));
-    count(counters, work);
-    const outputs = model.submit(items);
-    outputs.catch(() => undefined); // where a step before it fails, nobody else hears that this one did
-    return { work, outputs, began: performance.now() };
   };
 
-  const commit = async ({ work, outputs, began: submitted }: Flight): Promise<void> => {
+  const commit = async ({ work, load, outputs, began }: Flight): Promise<void> => {
     const results = await outputs;
-    if (events.heard() === 'yes') events.step(performance.now() - submitted, rowsByAdapter(work, open));
-    for (const [i, { sequence, start, count: rows }] of work.entries()) {
-      const request = open.get(sequence.id);
+    device.worked();
+    const now = performance.now();
+    // a step that was submitted while another ran began when that one came back
+    const isAlone = began > cameBack;
+    const ms = Math.max(0, now - Math.max(cameBack, began) - (isAlone ? device.readbackMs : 0));
+    cameBack = now;
+    // a step whose time is not much more than its way back says little of what it costs
+    if (!isAlone || now - began > 2 * device.readbackMs) cost.learn(load, ms);
+    tally.step(work, ms);
+    if (events.heard() === 'yes') events.step(ms, rowsByAdapter(work, open));
+    for (const [i, part] of work.entries()) {
+      const request = open.get(part.sequence.id);
       if (!request) continue; // cancelled or over: what its surplus rows computed is dropped
       try {
-        const state = request.take(start, rows, results[i]!, (token) => scheduler.commit(sequence, token));
-        if (results[i]!.token !== undefined) counters.tokens++;
-        if (state !== 'open') close(request, state);
+        const state = request.take(part.start, part.count, results[i]!, (token) => {
+          scheduler.commit(part, token);
+          if (token !== undefined) tally.token(now, request);
+        });
+        if (state !== 'open') close(request, state, scheduler.finish);
       } catch (error) {
         fail(request, error);
       }
     }
   };
 
+  /** Everyone goes on from the tokens that came back, on a device built anew. */
+  const recover = async (): Promise<void> => {
+    flights = [];
+    scheduler.reset();
+    await device.rebuild();
+    traffic.reset(); // only now: what callers had placed meanwhile went to the device that is gone
+    cameBack = performance.now();
+  };
+  const steps = async (): Promise<void> => {
+    for (;;) {
+      if (device.gpu.failure()) throw device.gpu.failure()!;
+      const flight = launch();
+      if (flight) flights.push(flight);
+      if (flights.length === 0) return;
+      if (!flight || flights.length >= depth()) await commit(flights.shift()!);
+    }
+  };
   const run = async (): Promise<void> => {
+    clearTimeout(alarm);
+    tally.busy(performance.now());
     try {
       for (;;) {
-        const flight = launch();
-        if (flight) flights.push(flight);
-        if (flights.length === 0) return;
-        if (!flight || flights.length >= depth) await commit(flights.shift()!);
+        woken = false;
+        try {
+          await steps();
+          if (!woken) break; // nobody came while this was on its way back from the last step
+        } catch (error) {
+          if (!(await device.isLost(error))) throw error;
+          await recover();
+        }
       }
+      const next = scheduler.nextDeadline();
+      if (next !== undefined) alarm = setTimeout(wake, Math.min(Math.max(1, next - performance.now()), LONGEST_TIMER_MS));
     } catch (error) {
-      flights.length = 0;
+      flights = [];
+      over = true;
+      onEnd(error);
       failAll(error);
     } finally {
-      counters.busyMs += performance.now() - began;
+      tally.idle(performance.now());
       running = false;
     }
   };
   const wake = (): void => {
-    if (running) return;
+    woken = true;
+    if (running || over) return;
     running = true;
-    began = performance.now();
     void Promise.resolve().then(run);
   };
+  device.onLost(wake);
 
   return {
     add: (request) => {
-      open.set(request.sequence.id, request);
-      events.request({ kind: 'begin', request: request.sequence.id, adapter: request.adapterId });
-      scheduler.add(request.sequence);
-      wake();
+      const { sequence, adapterId, sampler } = request;
+      open.set(sequence.id, request);
+      events.request({ kind: 'begin', request: sequence.id, adapter: adapterId });
+      tally.arrival(sequence.parts.length, sequence.parts.filter(({ adapter }) => core.cache.has(adapter)).length);
+      const queue = (): void => {
+        if (!open.has(sequence.id)) return;
+        scheduler.add(sequence);
+        wake();
+      };
+      if (sampler.adjusts === 'no') queue();
+      else device.reserveAdjust().then(queue, (error: unknown) => fail(request, error));
     },
     cancel: (request, error) => {
       fail(request, error);
       wake(); // its pages may let another in
     },
     failAll,
+    wake,
     adaptersInUse,
-    counters: () => ({
-      ...counters,
-      busyMs: counters.busyMs + (running ? performance.now() - began : 0),
-      maxBatch: { ...counters.maxBatch },
-    }),
+    waiting: () => open.size - scheduler.counts().running,
+    depth,
   };
 }
 
@@ -191,41 +244,8 @@ function rowsByAdapter(work: readonly Work[], open: ReadonlyMap<number, Request>
   return rows;
 }
 
-function neverFits({ sequence, missing }: Blocked, model: Model): WebLoraError {
-  const tokens = `${sequence.prompt.length} prompt tokens and ${sequence.maxTokens} to generate`;
-  const message = `The request's ${tokens} lack ${missing} pages beside its adapter in a pool of ${model.pool.pages}`;
+function neverFits({ prompt, maxTokens, id }: Sequence, model: Model): WebLoraError {
+  const tokens = `${prompt.length} prompt tokens and ${maxTokens} to generate`;
+  const message = `Request ${id}, ${tokens}, does not fit beside its adapter in a pool of ${model.pool.pages} pages`;
   return new WebLoraError('out_of_memory', `${message}. Raise memory.pool (--pool-memory) or ask for fewer tokens.`);
-}
-
-/** What the model is told of a piece of work; a sequence's first piece also tells the GPU its pages. */
-function stepItem(work: Work, request: Request, tiers: AdapterTiers, model: Model): StepItem {
-  const { sequence, start, count, kind, samples, logitRows } = work;
-  const slot = sequence.row!;
-  if (start === 0) model.setPages(slot, sequence.pages);
-  return {
-    slot,
-    start,
-    count,
-    tokens: kind === 'prefill' ? sequence.prompt.slice(start, start + count) : undefined,
-    parts: sequence.adapter === undefined ? NO_PARTS : [tiers.part(sequence.adapter)],
-    logitRows,
-    logits: request.logitsOf(kind, samples),
-    sampler: samples ? request.sampler : undefined,
-  };
-}
-
-function count(counters: LoopCounters, work: readonly Work[]): void {
-  const adapters = new Set<string>();
-  let rows = 0;
-  for (const { kind, count: more, sequence } of work) {
-    rows += more;
-    if (kind === 'prefill') counters.promptRows += more;
-    else counters.decodeRows += more;
-    if (sequence.adapter !== undefined) adapters.add(sequence.adapter);
-  }
-  counters.steps++;
-  const { maxBatch } = counters;
-  maxBatch.rows = Math.max(maxBatch.rows, rows);
-  maxBatch.sequences = Math.max(maxBatch.sequences, work.length);
-  maxBatch.adapters = Math.max(maxBatch.adapters, adapters.size);
 }

@@ -1,60 +1,43 @@
-import { WebLoraError } from '../errors.ts';
-import type { EngineOptions, GenerateOptions } from './types.ts';
+import { invalid, isRecord, refuseUnknown, requireNumber, requireNumbers } from './option-checks.ts';
+import type { Range } from './option-checks.ts';
+import type { EngineOptions } from './types.ts';
 
-const ENGINE_OPTIONS: Readonly<Record<keyof EngineOptions, true>> = {
-  model: true,
-  gpu: true,
-  precision: true,
-  deterministic: true,
-  maxModelLength: true,
-  memory: true,
-  limits: true,
-  tokenizer: true,
-  store: true,
-  resolve: true,
-  onProgress: true,
-  signal: true,
+export { checkGenerateOptions } from './generate-options.ts';
+
+/** Every option there is, with its range where it is a number. */
+const ENGINE_OPTIONS: Readonly<Record<keyof EngineOptions, Range | undefined>> = {
+  model: undefined,
+  gpu: undefined,
+  precision: undefined,
+  deterministic: undefined,
+  maxModelLength: ['integer', 2],
+  memory: undefined,
+  limits: undefined,
+  fairness: undefined,
+  prefixCache: undefined,
+  tokenizer: undefined,
+  store: undefined,
+  resolve: undefined,
+  onProgress: undefined,
+  signal: undefined,
 };
 
-const GENERATE_OPTIONS: Readonly<Record<keyof GenerateOptions, true>> = {
-  adapter: true,
-  maxTokens: true,
-  temperature: true,
-  seed: true,
-  stop: true,
-  stopTokenIds: true,
-  ignoreEos: true,
-  logprobs: true,
-  promptLogprobs: true,
-  signal: true,
+const MEMORY: Readonly<Record<string, Range>> = { pool: ['integer', 1] };
+
+const LIMITS: Readonly<Record<keyof Limits, Range>> = {
+  sequences: ['integer', 1, 4096],
+  batchRows: ['integer', 1, 65_536],
+  prefillChunk: ['integer', 1],
+  queue: ['integer', 1],
+  adapters: ['integer', 1, 4096],
+  stepMs: ['positive'],
 };
 
-const MEMORY_OPTIONS = { pool: true };
-const LIMITS_OPTIONS = { sequences: true, batchRows: true, prefillChunk: true };
+type Limits = Required<NonNullable<EngineOptions['limits']>>;
 
-/** Limits of an engine with every default filled in. */
-export interface EngineLimits {
-  readonly sequences: number;
-  readonly batchRows: number;
-  readonly prefillChunk: number;
-}
-
-/** Throws `TypeError` for an option that does not exist: a misspelt one must not be dropped in silence. */
-function refuseUnknown(given: object, known: object, where: string): void {
-  for (const name of Object.keys(given)) {
-    if (!(name in known)) throw new TypeError(`${where}: unknown option "${name}" (known: ${Object.keys(known).join(', ')})`);
-  }
-}
-
-function invalid(param: string, value: unknown, expected: string): WebLoraError {
-  const shown = typeof value === 'string' ? JSON.stringify(value) : String(value);
-  return new WebLoraError('request_invalid', `${param} is ${shown}; it must be ${expected}`, { param });
-}
-
-function requireInteger(param: string, value: number | undefined, least: number, most = Number.MAX_SAFE_INTEGER): void {
-  if (value === undefined || (Number.isSafeInteger(value) && value >= least && value <= most)) return;
-  const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
-  throw invalid(param, value, `an integer ${range}`);
+/** Limits of an engine with every default filled in, and the weights that were given by name. */
+export interface EngineLimits extends Limits {
+  readonly fairness: { readonly tenants: ReadonlyMap<string, number>; readonly adapters: ReadonlyMap<string, number> };
 }
 
 /** Throws `TypeError` for a store or a callback that could not be called when it is needed. */
@@ -68,43 +51,32 @@ function requireMethods({ store, resolve }: EngineOptions): void {
   }
 }
 
+/** Names may be any text, `constructor` too: a map has no others. */
+function weights(param: string, given: Readonly<Record<string, number>> = {}): ReadonlyMap<string, number> {
+  if (!isRecord(given)) throw invalid(param, given, 'an object of weights by name');
+  for (const [name, weight] of Object.entries(given)) requireNumber(`${param}.${name}`, weight, ['positive']);
+  return new Map(Object.entries(given));
+}
+
 /**
  * Checks what `createEngine` was given.
  * @throws TypeError for unknown names. @throws WebLoraError `request_invalid` for values out of range.
  */
 export function checkEngineOptions(options: EngineOptions): EngineLimits {
+  const { memory = {}, limits = {}, fairness = {}, precision } = options;
   refuseUnknown(options, ENGINE_OPTIONS, 'createEngine');
-  refuseUnknown(options.memory ?? {}, MEMORY_OPTIONS, 'createEngine: memory');
-  refuseUnknown(options.limits ?? {}, LIMITS_OPTIONS, 'createEngine: limits');
+  refuseUnknown(memory, MEMORY, 'createEngine: memory');
+  refuseUnknown(limits, LIMITS, 'createEngine: limits');
+  refuseUnknown(fairness, { tenants: true, adapters: true }, 'createEngine: fairness');
   requireMethods(options);
-  if (options.precision !== undefined && options.precision !== 'exact' && options.precision !== 'half') {
-    throw invalid('precision', options.precision, "'exact' or 'half'");
+  if (precision !== undefined && precision !== 'exact' && precision !== 'half') throw invalid('precision', precision, "'exact' or 'half'");
+  for (const name of ['deterministic', 'prefixCache'] as const) {
+    if (typeof (options[name] ?? true) !== 'boolean') throw invalid(name, options[name], 'true or false');
   }
-  requireInteger('maxModelLength', options.maxModelLength, 2);
-  requireInteger('memory.pool', options.memory?.pool, 1);
-  const { sequences = 64, batchRows = 128, prefillChunk = 64 } = options.limits ?? {};
-  requireInteger('limits.sequences', sequences, 1, 4096);
-  requireInteger('limits.batchRows', batchRows, 1, 65_536);
-  requireInteger('limits.prefillChunk', prefillChunk, 1);
-  return { sequences, batchRows, prefillChunk };
-}
-
-/**
- * Checks what `generate` was given.
- * @throws TypeError for unknown names. @throws WebLoraError `request_invalid` with `param` for values out of range.
- */
-export function checkGenerateOptions(options: GenerateOptions): void {
-  refuseUnknown(options, GENERATE_OPTIONS, 'generate');
-  requireInteger('maxTokens', options.maxTokens, 1);
-  requireInteger('seed', options.seed, 0);
-  requireInteger('logprobs', options.logprobs, -1);
-  requireInteger('promptLogprobs', options.promptLogprobs, -1);
-  const { temperature, stop, stopTokenIds } = options;
-  if (temperature !== undefined && !(temperature >= 0 && Number.isFinite(temperature))) {
-    throw invalid('temperature', temperature, 'a finite number of at least 0');
-  }
-  for (const text of stop ?? []) {
-    if (typeof text !== 'string' || text === '') throw invalid('stop', text, 'a list of strings that are not empty');
-  }
-  for (const id of stopTokenIds ?? []) requireInteger('stopTokenIds', id, 0);
+  requireNumbers(options, ENGINE_OPTIONS);
+  requireNumbers(memory, MEMORY, 'memory.');
+  requireNumbers(limits, LIMITS, 'limits.');
+  const { sequences = 64, batchRows = 128, prefillChunk = 64, queue = 4096, adapters = 32, stepMs = 40 } = limits;
+  const named = { tenants: weights('fairness.tenants', fairness.tenants), adapters: weights('fairness.adapters', fairness.adapters) };
+  return { sequences, batchRows, prefillChunk, queue, adapters, stepMs, fairness: named };
 }

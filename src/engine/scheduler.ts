@@ -1,242 +1,230 @@
-import type { Pages } from './pages.ts';
-import { canDecode, pagesNeeded, prefillLeft } from './sequence.ts';
-import type { Sequence } from './sequence.ts';
+import { PAGE_TOKENS } from '../kernels/step-layout.ts';
+import { createAdmission, type AdmissionParts } from './admission.ts';
+import type { CostEstimate, StepLoad } from './cost.ts';
+import { createDeadlines } from './deadlines.ts';
+import { createSeats } from './seats.ts';
+import { canDecode, knownTokens, prefillLeft, tokensOf, type Sequence } from './sequence.ts';
+import { createStepBudget, type StepLimits, type Work } from './step-budget.ts';
 
-export interface SchedulerLimits {
+export interface SchedulerLimits extends StepLimits {
   /** Sequences that run at once: rows of the block table. */
   readonly sequences: number;
-  /** Rows (tokens) of one step. */
-  readonly batchRows: number;
-  /** Prompt tokens of one sequence in one step. */
-  readonly prefillChunk: number;
-  /** Rows of one step whose logits are computed. */
-  readonly logitRows: number;
+  /** Distinct adapters of running sequences. */
+  readonly adapters: number;
   /** Tokens of prompt and answer together. */
   readonly contextLength: number;
+  /** Rows of the block table for whose sequences the sampler can adjust logits. */
+  readonly adjustRows: number;
 }
 
-/** What the scheduler asks about adapters. */
-export interface AdapterView {
-  /** Whether it lies on the GPU, ready for the next step. */
-  isResident(adapter: string): boolean;
-  /**
-   * Whether its load found no room in the pool. Nobody passes a sequence that waits for room, else those behind it would take
-   * the pages that running sequences give back and the room would never come together. Absent: none waits for room.
-   */
-  waitsForRoom?(adapter: string): boolean;
+export interface SchedulerParts extends AdmissionParts {
+  readonly limits: SchedulerLimits;
+  readonly cost: CostEstimate;
 }
 
-/** A sequence's rows in one step: positions `start` to `start + count − 1`. */
-export interface Work {
-  readonly sequence: Sequence;
-  readonly start: number;
-  readonly count: number;
-  readonly kind: 'prefill' | 'decode';
-  /** The last row's logits give the next token. */
-  readonly samples: boolean;
-  /** How many of the last rows need logits. */
-  readonly logitRows: number;
-}
-
-/** The sequence at which admission stopped for lack of pages. Evicting idle adapters other than its own lets it in. */
-export interface Blocked {
-  readonly sequence: Sequence;
-  /** Pages that must become free. */
-  readonly missing: number;
+/** What a call of `schedule` decided. */
+export interface Turn {
+  readonly work: readonly Work[];
+  readonly load: StepLoad;
+  /** Sequences whose deadline cannot be met, and those that the pool can never hold: they are finished. */
+  readonly expired: readonly Sequence[];
+  readonly unfit: readonly Sequence[];
+  /** Their pages were taken for others; they wait to compute again. */
+  readonly preempted: readonly Sequence[];
 }
 
 /** Decides who runs in each step. Pure: no clock, no GPU; the same calls give the same schedule. */
 export interface Scheduler {
-  /** Queues a new sequence. Throws `RangeError` where it is not new or could never be admitted. */
+  /** Queues a new sequence. Throws `RangeError` where it is not new, is longer than the context, or needs a row that there is not. */
   add(sequence: Sequence): void;
   /**
    * Admits whom it can and chooses one step's rows: decode rows first, then prefill chunks. What it returns counts as submitted.
    * `depth`: tokens of one sequence that may be pending. Throws `RangeError` unless `depth` is a positive integer.
    */
-  schedule(adapters: AdapterView, depth: number): Work[];
-  /** A sampled token came back. Ignored once the sequence is finished; throws `RangeError` where none is pending. */
-  commit(sequence: Sequence, token: number): void;
+  schedule(now: number, depth: number): Turn;
+  /** Work came back, in the order of its steps, with the token it sampled if one. Ignored once the sequence is finished. */
+  commit(work: Work, token: number | undefined): void;
   /** Ends a sequence in any phase and frees its row and pages; tokens still pending are dropped. Again: nothing happens. */
   finish(sequence: Sequence): void;
-  counts(): { readonly waiting: number; readonly running: number };
-  /** Adapters of waiting sequences, resident or not, in queue order, each once: what to load next. */
-  waitingAdapters(): string[];
-  /** Adapters of running sequences: these may not be evicted. */
-  neededAdapters(): ReadonlySet<string>;
-  /** Who waits for pages since the last `schedule`, if anyone. */
-  blocked(): Blocked | undefined;
+  /** The same for one whose numbers were wrong: nobody shares what it computed. */
+  discard(sequence: Sequence): void;
+  /** The device is gone with all pages: everyone who ran waits, to go on from what came back. */
+  reset(): void;
+  /** The earliest deadline of a sequence without a token; undefined where there is none. */
+  nextDeadline(): number | undefined;
+  counts(): SchedulerCounts;
 }
 
-/** What is left of a step's budgets. */
-interface Budget {
-  rows: number;
-  logitRows: number;
+export interface SchedulerCounts {
+  readonly waiting: number;
+  readonly running: number;
+  readonly preemptions: number;
+  /** Prompt tokens looked up among computed beginnings, and found. */
+  readonly prefix: { readonly lookedUp: number; readonly found: number };
 }
 
-function requirePositive(value: number, name: string): void {
-  if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`${name} must be an integer of at least 1; got ${value}.`);
+/** More urgent first: by priority, then by arrival. An order that no preemption changes, so the first always gets on. */
+function byUrgency(a: Sequence, b: Sequence): number {
+  return a.priority - b.priority || a.arrival - b.arrival || a.id - b.id;
 }
 
-/** Lowest-first numbers 0 to `total` − 1 for block-table rows. */
-function createRows(total: number): { take(): number | undefined; give(row: number): void } {
-  const taken = new Uint8Array(total);
-  return {
-    take() {
-      const row = taken.indexOf(0);
-      if (row < 0) return undefined;
-      taken[row] = 1;
-      return row;
-    },
-    give(row) {
-      taken[row] = 0;
-    },
-  };
-}
-
-function decodeWork(sequence: Sequence): Work {
-  const start = sequence.computed;
-  sequence.computed += 1;
-  sequence.pending += 1;
-  return { sequence, start, count: 1, kind: 'decode', samples: true, logitRows: 1 };
-}
-
-/** The next chunk of a prompt under the budget, which it uses up; undefined where the budget has no row for it. */
-function prefillWork(sequence: Sequence, chunk: number, budget: Budget): Work | undefined {
-  const left = prefillLeft(sequence);
-  let count = Math.min(left, chunk, budget.rows);
-  if (sequence.logits === 'prompt') count = Math.min(count, budget.logitRows);
-  else if (count === left && budget.logitRows === 0) count -= 1; // the last row samples: it waits for a step with room for its logits
-  if (count <= 0) return undefined;
-  const start = sequence.computed;
-  const samples = count === left;
-  const logitRows = sequence.logits === 'prompt' ? count : samples ? 1 : 0;
-  budget.rows -= count;
-  budget.logitRows -= logitRows;
-  sequence.computed += count;
-  if (samples) sequence.pending += 1;
-  return { sequence, start, count, kind: 'prefill', samples, logitRows };
-}
-
-/** Chooses who decodes: everyone, or, where the budget is too small, those whose last turn lies furthest back. */
-function createTurns(): { choose(ready: readonly Sequence[], places: number): readonly Sequence[]; forget(sequence: Sequence): void } {
-  const lastTurn = new Map<Sequence, number>();
-  let turn = 0;
-  return {
-    choose(ready, places) {
-      turn += 1;
-      const age = (sequence: Sequence): number => lastTurn.get(sequence) ?? 0;
-      const chosen = ready.length <= places ? ready : [...ready].sort((a, b) => age(a) - age(b)).slice(0, places);
-      for (const sequence of chosen) lastTurn.set(sequence, turn);
-      return chosen;
-    },
-    forget(sequence) {
-      lastTurn.delete(sequence);
-    },
-  };
-}
-
-function requireAdmissible(sequence: Sequence, limits: SchedulerLimits, totalPages: number): void {
-  const { id, prompt, maxTokens } = sequence;
-  if (sequence.phase !== 'waiting' || sequence.computed > 0) throw new RangeError(`Sequence ${id} is not new.`);
-  if (prompt.length + maxTokens > limits.contextLength) {
+function requireAdmissible(sequence: Sequence, { contextLength, adjustRows }: SchedulerLimits): void {
+  const { id, phase, admissions, prompt, maxTokens, slots } = sequence;
+  if (phase !== 'waiting' || admissions > 0) throw new RangeError(`Sequence ${id} is not new.`);
+  if (prompt.length + maxTokens > contextLength) {
     const lengths = `${prompt.length} prompt tokens and ${maxTokens} to generate`;
-    throw new RangeError(`Sequence ${id} has ${lengths}; the context has ${limits.contextLength}.`);
+    throw new RangeError(`Sequence ${id} has ${lengths}; the context has ${contextLength}.`);
   }
-  const needed = pagesNeeded(prompt.length, maxTokens);
-  if (needed > totalPages) throw new RangeError(`Sequence ${id} needs ${needed} pages; the pool has ${totalPages}.`);
+  if (slots === 'adjusted' && adjustRows === 0) throw new RangeError(`Sequence ${id} needs adjusted logits; no row has them.`);
 }
 
 /**
- * Makes a scheduler that takes its pages from `pages`. First come, first served: only a sequence whose adapter is not resident
- * is passed by later ones. All pages of a sequence are taken at admission, so nothing is ever preempted.
- * Throws `RangeError` unless every limit is a positive integer.
+ * Makes a scheduler. Pages are taken when a sequence is admitted (its prompt's) and as its answer grows; where none can be made free, the
+ * least urgent sequence gives up its own and computes again later (Kwon et al., "PagedAttention", 2023).
  */
-export function createScheduler(limits: SchedulerLimits, pages: Pages): Scheduler {
-  for (const [name, value] of Object.entries(limits)) requirePositive(value, `limits.${name}`);
-  const waiting = new Set<Sequence>(); // sets keep the order of arrival and of admission
-  const running = new Set<Sequence>();
-  const rows = createRows(limits.sequences);
-  const turns = createTurns();
-  let blocked: Blocked | undefined;
+export function createScheduler(parts: SchedulerParts): Scheduler {
+  const { limits, pages, prefix, queue, cost, room, demand, adapters } = parts;
+  const seats = createSeats(limits.sequences, limits.adjustRows, pages, demand);
+  const { running } = seats;
+  const admission = createAdmission(parts, seats);
+  const deadlines = createDeadlines(limits.stepMs, cost);
+  const draining = new Set<Sequence>();
+  let preemptions = 0;
 
-  /** Takes row and pages; notes who is blocked where the pages do not suffice. */
-  const place = (sequence: Sequence): 'placed' | 'full' => {
-    const row = rows.take();
-    if (row === undefined) return 'full';
-    const needed = pagesNeeded(sequence.prompt.length, sequence.maxTokens);
-    const taken = pages.take(needed);
-    if (taken === undefined) {
-      rows.give(row);
-      const { total, kv, adapters } = pages.counts();
-      blocked = { sequence, missing: needed - (total - kv - adapters) };
-      return 'full';
-    }
-    sequence.row = row;
-    sequence.pages = taken;
-    sequence.phase = 'running';
-    waiting.delete(sequence);
-    running.add(sequence);
-    return 'placed';
+  const enqueue = (sequence: Sequence): void => {
+    sequence.phase = 'waiting';
+    sequence.target = knownTokens(sequence);
+    queue.add(sequence);
+    demand.count(sequence, 'waiting', 1);
   };
-
-  const admit = (adapters: AdapterView): void => {
-    blocked = undefined;
-    for (const sequence of waiting) {
-      if (running.size === limits.sequences) return;
-      const { adapter } = sequence;
-      if (adapter !== undefined && !adapters.isResident(adapter)) {
-        if (adapters.waitsForRoom?.(adapter) === true) return;
+  const preempt = (sequence: Sequence): void => {
+    seats.leave(sequence);
+    preemptions += 1;
+    if (sequence.pending === 0) return enqueue(sequence);
+    sequence.phase = 'draining';
+    draining.add(sequence);
+  };
+  /** Finds the page of the next decode row, preempting who is less urgent; what it could not do is noted in the turn. */
+  const ensurePage = (sequence: Sequence, { unfit, preempted }: { unfit: Sequence[]; preempted: Sequence[] }): boolean => {
+    while (sequence.pages.length * PAGE_TOKENS <= sequence.computed) {
+      if (room.pages(1, -1)) {
+        sequence.pages.push(...pages.take(1)!);
         continue;
       }
-      if (place(sequence) === 'full') return;
+      const victim = [...running].sort(byUrgency).at(-1)!;
+      if (running.size === 1) {
+        unfit.push(sequence);
+        return false;
+      }
+      preempt(victim);
+      preempted.push(victim);
+      if (victim === sequence) return false;
     }
+    return true;
+  };
+  /** Whose turn it is, each with a page for its next row. */
+  const chooseDecodes = (depth: number, turn: { unfit: Sequence[]; preempted: Sequence[] }): Sequence[] => {
+    const places = Math.min(limits.batchRows, limits.logitRows);
+    let chosen: Sequence[] = [];
+    let rest = [...running].filter((sequence) => canDecode(sequence, depth));
+    while (rest.length > 0 && chosen.length < places) {
+      const next = new Set(seats.choose(rest, places - chosen.length));
+      for (const sequence of [...next].sort(byUrgency)) {
+        if (sequence.phase === 'running' && ensurePage(sequence, turn)) chosen.push(sequence);
+      }
+      chosen = chosen.filter(({ phase }) => phase === 'running'); // a later one may have needed an earlier one's pages
+      rest = rest.filter((sequence) => sequence.phase === 'running' && !next.has(sequence));
+    }
+    return chosen.sort(byUrgency);
+  };
+  const chooseWork = (depth: number, turn: { unfit: Sequence[]; preempted: Sequence[] }): Pick<Turn, 'work' | 'load'> => {
+    const budget = createStepBudget(limits, cost);
+    const work: Work[] = chooseDecodes(depth, turn).map(budget.decode);
+    for (const sequence of [...running].filter((each) => prefillLeft(each) > 0).sort(byUrgency)) {
+      const chunk = budget.prefill(sequence);
+      if (chunk) work.push(chunk);
+    }
+    for (const { sequence } of work) for (const { adapter } of sequence.blend) adapters.touch(adapter);
+    return { work, load: budget.load() };
+  };
+
+  const settle = (sequence: Sequence, positions: number): void => {
+    sequence.settled = positions;
+    const full = Math.floor(positions / PAGE_TOKENS);
+    if (!prefix || full <= sequence.offered) return;
+    prefix.keep(sequence.root, tokensOf(sequence, 0, full * PAGE_TOKENS), sequence.pages, sequence.offered, full);
+    sequence.offered = full;
+  };
+  const finish = (sequence: Sequence): void => {
+    if (sequence.phase === 'finished') return;
+    if (sequence.phase === 'running') seats.leave(sequence);
+    if (queue.has(sequence)) {
+      queue.remove(sequence);
+      demand.count(sequence, 'waiting', -1);
+    }
+    draining.delete(sequence);
+    deadlines.remove(sequence);
+    sequence.phase = 'finished';
   };
 
   return {
-    add(sequence) {
-      requireAdmissible(sequence, limits, pages.counts().total);
-      if (waiting.has(sequence)) throw new RangeError(`Sequence ${sequence.id} waits already.`);
-      waiting.add(sequence);
+    add: (sequence) => {
+      requireAdmissible(sequence, limits);
+      enqueue(sequence);
+      deadlines.add(sequence);
     },
-    schedule(adapters, depth) {
-      requirePositive(depth, 'depth');
-      admit(adapters);
-      const ready = [...running].filter((sequence) => canDecode(sequence, depth));
-      const work = turns.choose(ready, Math.min(limits.batchRows, limits.logitRows)).map(decodeWork);
-      const budget = { rows: limits.batchRows - work.length, logitRows: limits.logitRows - work.length };
-      for (const sequence of running) {
-        const chunk = prefillLeft(sequence) > 0 ? prefillWork(sequence, limits.prefillChunk, budget) : undefined;
-        if (chunk !== undefined) work.push(chunk);
+    schedule: (now, depth) => {
+      if (!Number.isSafeInteger(depth) || depth < 1) throw new RangeError(`depth must be an integer of at least 1; got ${depth}.`);
+      const expired = deadlines.missed(now, running);
+      expired.forEach(finish); // before others are admitted: what they held is free at once
+      const unfit = admission.admit(now);
+      const preempted: Sequence[] = [];
+      const chosen = chooseWork(depth, { unfit, preempted });
+      unfit.forEach(finish);
+      return { expired, unfit, preempted, ...chosen };
+    },
+    commit: (work, token) => {
+      const { sequence } = work;
+      if (sequence.phase === 'finished') return;
+      if (work.samples) {
+        if (sequence.pending === 0) throw new RangeError(`Sequence ${sequence.id} has no pending token to commit.`);
+        sequence.pending -= 1;
       }
-      return work;
+      if (token !== undefined) {
+        deadlines.remove(sequence);
+        sequence.generated.push(token);
+        queue.charge(sequence.tenant, sequence.flow, 2);
+      }
+      if (sequence.phase === 'running' && work.admission === sequence.admissions) settle(sequence, work.start + work.count);
+      if (sequence.phase === 'draining' && sequence.pending === 0) {
+        draining.delete(sequence);
+        enqueue(sequence);
+      }
     },
-    commit(sequence, token) {
-      if (sequence.phase === 'finished') return;
-      if (sequence.pending === 0) throw new RangeError(`Sequence ${sequence.id} has no pending token to commit.`);
-      sequence.pending -= 1;
-      sequence.generated.push(token);
+    finish,
+    discard: (sequence) => {
+      // those it shared too, and those of earlier admissions: it may have been handed its own wrong numbers
+      const kept = prefix?.take(sequence.root, tokensOf(sequence, 0, knownTokens(sequence)), Infinity) ?? [];
+      prefix?.forget(kept);
+      pages.give(kept);
+      finish(sequence);
     },
-    finish(sequence) {
-      if (sequence.phase === 'finished') return;
-      waiting.delete(sequence);
-      running.delete(sequence);
-      turns.forget(sequence);
-      if (blocked?.sequence === sequence) blocked = undefined;
-      if (sequence.row !== undefined) rows.give(sequence.row);
-      pages.give(sequence.pages);
-      sequence.row = undefined;
-      sequence.pages = [];
-      sequence.phase = 'finished';
+    reset: () => {
+      const all = [...running, ...draining].sort(byUrgency);
+      for (const sequence of running) seats.leave(sequence);
+      draining.clear();
+      prefix?.clear();
+      for (const sequence of all) {
+        sequence.pending = 0;
+        enqueue(sequence);
+      }
     },
-    counts: () => ({ waiting: waiting.size, running: running.size }),
-    waitingAdapters: () => distinctAdapters(waiting),
-    neededAdapters: () => new Set(distinctAdapters(running)),
-    blocked: () => blocked,
+    nextDeadline: deadlines.next,
+    counts: () => ({
+      waiting: queue.size + draining.size,
+      running: running.size,
+      preemptions,
+      prefix: { ...admission.prefix },
+    }),
   };
-}
-
-function distinctAdapters(sequences: Iterable<Sequence>): string[] {
-  const adapters = new Set<string>();
-  for (const { adapter } of sequences) if (adapter !== undefined) adapters.add(adapter);
-  return [...adapters];
 }

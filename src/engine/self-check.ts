@@ -20,8 +20,8 @@ export async function checkDeterminism(model: Model, device: string): Promise<vo
     logits: 'read',
     sampler: undefined,
   });
-  model.setPages(0, [0]);
-  model.setPages(1, [1]);
+  model.setPages(0, 0, [0]);
+  model.setPages(1, 0, [1]);
   const [whole] = await model.submit([chunk(0, 0, 5)]);
   const alone = [];
   for (let i = 0; i < 5; i++) alone.push(await model.submit([chunk(0, i, 1)]));

@@ -1,5 +1,11 @@
 import { PAGE_TOKENS } from '../kernels/step-layout.ts';
 
+/** An adapter by the key under which residency knows it, and a factor on its deltas. */
+export interface SequencePart {
+  readonly adapter: string;
+  readonly scale: number;
+}
+
 /** What a sequence is made from. */
 export interface SequenceRequest {
   readonly id: number;
@@ -7,83 +13,138 @@ export interface SequenceRequest {
   readonly prompt: readonly number[];
   /** At least 1. */
   readonly maxTokens: number;
-  /** `asked`: the caller named maxTokens; `room`: it is what the context leaves, and may be shortened to what the pool holds. */
+  /** `asked`: the caller named maxTokens; `room`: it is what the context leaves, and may be shortened to what the pool can hold. */
   readonly length?: 'asked' | 'room';
-  /** The key by which residency knows its adapter; undefined: the base model. */
-  readonly adapter: string | undefined;
+  /** Empty: the base model. */
+  readonly parts: readonly SequencePart[];
   /** `prompt`: logits are wanted at every prompt position; `sampled`: only where a token is sampled. */
   readonly logits: 'sampled' | 'prompt';
+  /** When it came, in milliseconds. */
+  readonly arrival: number;
+  readonly tenant?: string;
+  /** Lower goes first. */
+  readonly priority?: number;
+  /** When its first token must have come, in milliseconds. */
+  readonly deadline?: number | undefined;
+  readonly cacheSalt?: string;
+  /** `adjusted`: the sampler needs a row of its table for it (penalties, biases), which not every slot may have. */
+  readonly slots?: 'any' | 'adjusted';
 }
 
 /**
- * One request's tokens as plain data; only the scheduler changes it, and `shorten` before it is admitted. Position p of a sequence holds prompt token p, or generated
- * token p − prompt.length. A decode row reads the token sampled before it, committed or pending, from the state slot `row`.
+ * One request's tokens as plain data; only the scheduler changes it. Position p of a sequence holds prompt token p, or generated token
+ * p − prompt.length. A decode row reads the token sampled before it, committed or pending, from the state slot `row`.
  */
-export interface Sequence extends Omit<SequenceRequest, 'maxTokens'> {
-  /** At least 1; `shorten` may lower it. */
+export interface Sequence extends Required<Omit<SequenceRequest, 'maxTokens'>> {
+  /** At least 1; lowered where `length` is `room` and the pool can hold less. */
   maxTokens: number;
-  /** Positions whose K and V have been submitted: always the first ones. */
+  /** Its adapters as one name: the queue it waits in. '' is the base. */
+  readonly flow: string;
+  /** Prompt tokens and twice the tokens to generate: what the queue takes it to cost. */
+  readonly work: number;
+  /** Its parts with adapters of one digest merged, in digest order; and with the salt as text, under which its pages are shared. Known from admission on. */
+  blend: readonly SequencePart[];
+  root: string;
+  /** Positions whose K and V have been submitted or were shared: always the first ones. */
   computed: number;
+  /** Positions that are computed as a prompt: the prompt, and after a preemption what was generated before it. */
+  target: number;
+  /** Positions whose step has come back. */
+  settled: number;
+  /** Full pages that came from the prefix cache, and those that are in it or were offered to it, as of this admission. */
+  shared: number;
+  offered: number;
+  /** Prompt tokens that were shared when it was first admitted. */
+  cached: number;
   /** Tokens that came back from the GPU, in order. */
   readonly generated: number[];
   /** Tokens whose sampling was submitted and that have not come back. */
   pending: number;
   /** Page i holds positions 16·i to 16·i + 15. Empty while not admitted. */
-  pages: readonly number[];
+  pages: number[];
   /** Row of the block table and state slot while admitted. */
   row: number | undefined;
-  phase: 'waiting' | 'running' | 'finished';
+  /** How often it was admitted: what a step of an earlier admission computed is not in its pages of now. */
+  admissions: number;
+  /** `draining`: preempted, and its last tokens have not come back. */
+  phase: 'waiting' | 'running' | 'draining' | 'finished';
 }
 
 /** A sequence that waits. Throws `RangeError` where the prompt is empty or `maxTokens` is no integer of at least 1. */
 export function createSequence(request: SequenceRequest): Sequence {
-  const { id, prompt, maxTokens, adapter, logits, length = 'asked' } = request;
+  const { id, prompt, maxTokens, parts } = request;
   if (prompt.length === 0) throw new RangeError(`Sequence ${id} has an empty prompt; it needs at least one token.`);
   if (!Number.isSafeInteger(maxTokens) || maxTokens < 1) {
     throw new RangeError(`maxTokens of sequence ${id} must be an integer of at least 1; got ${maxTokens}.`);
   }
   return {
-    id,
-    prompt,
-    maxTokens,
-    length,
-    adapter,
-    logits,
+    length: 'asked',
+    tenant: '',
+    priority: 0,
+    deadline: undefined,
+    cacheSalt: '',
+    slots: 'any',
+    ...request,
+    flow: [...new Set(parts.map(({ adapter }) => adapter))].sort().join('+'),
+    work: prompt.length + 2 * maxTokens,
+    blend: [],
+    root: '',
     computed: 0,
+    target: prompt.length,
+    settled: 0,
+    shared: 0,
+    offered: 0,
+    cached: 0,
     generated: [],
     pending: 0,
     pages: [],
     row: undefined,
+    admissions: 0,
     phase: 'waiting',
   };
 }
 
-/** Prompt tokens that are not computed yet. */
-export function prefillLeft(sequence: Sequence): number {
-  return Math.max(0, sequence.prompt.length - sequence.computed);
+/** Tokens whose values JS knows: the prompt's and those that came back. */
+export function knownTokens({ prompt, generated }: Sequence): number {
+  return prompt.length + generated.length;
 }
 
-/** Tokens whose sampling was submitted, whether or not they have come back. */
-export function sampledTokens(sequence: Sequence): number {
-  return sequence.generated.length + sequence.pending;
+/** Tokens `start` to `end` − 1 of those that are known. */
+export function tokensOf({ prompt, generated }: Sequence, start: number, end: number): readonly number[] {
+  if (end <= prompt.length) return prompt.slice(start, end);
+  const rest = generated.slice(Math.max(0, start - prompt.length), end - prompt.length);
+  return start >= prompt.length ? rest : [...prompt.slice(start), ...rest];
+}
+
+/** Positions that are still to be computed as a prompt. */
+export function prefillLeft(sequence: Sequence): number {
+  return Math.max(0, sequence.target - sequence.computed);
 }
 
 /** Whether one more decode row may be submitted while at most `depth` tokens are pending. */
 export function canDecode(sequence: Sequence, depth: number): boolean {
   if (sequence.phase !== 'running' || prefillLeft(sequence) > 0) return false;
-  return sequence.pending < depth && sampledTokens(sequence) < sequence.maxTokens;
-}
-
-/** Shortens an answer that takes what is left by so many pages; false where it was asked for, or nothing would be left of it. */
-export function shorten(sequence: Sequence, pages: number): boolean {
-  const left = pagesNeeded(sequence.prompt.length, sequence.maxTokens) - pages;
-  const tokens = left * PAGE_TOKENS - sequence.prompt.length + 1;
-  if (sequence.length !== 'room' || tokens < 1) return false;
-  sequence.maxTokens = tokens;
-  return true;
+  return sequence.pending < depth && sequence.generated.length + sequence.pending < sequence.maxTokens;
 }
 
 /** Pages that hold a prompt of `prompt` tokens and an answer of `maxTokens`: the last token's K and V are never computed. */
 export function pagesNeeded(prompt: number, maxTokens: number): number {
   return Math.ceil((prompt + maxTokens - 1) / PAGE_TOKENS);
+}
+
+/** Parts in digest order with those of one digest merged by adding their scales, and the name under which their pages are shared. */
+export function blendOf(
+  parts: readonly SequencePart[],
+  salt: string,
+  digest: (adapter: string) => string,
+): { readonly blend: readonly SequencePart[]; readonly root: string } {
+  const merged = new Map<string, { readonly adapter: string; scale: number }>();
+  // in order of their scales: a sum may depend on its order by a bit, and the same blend may be written in any
+  for (const { adapter, scale } of [...parts].sort((one, other) => one.scale - other.scale)) {
+    const found = merged.get(digest(adapter));
+    if (found) found.scale += scale;
+    else merged.set(digest(adapter), { adapter, scale });
+  }
+  const sorted = [...merged].sort(([a], [b]) => (a < b ? -1 : 1));
+  return { blend: sorted.map(([, part]) => part), root: JSON.stringify([salt, sorted.map(([name, { scale }]) => [name, scale])]) };
 }

@@ -3,8 +3,10 @@ import type { Folder } from '../formats/folder.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { ChatTemplate } from '../text/chat-template.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
+import type { EngineEvent, Stats } from './report-types.ts';
 
 export type { Store } from '../adapters/store.ts';
+export type { AdapterEvent, EngineEvent, RequestEvent, Spread, Stats, StoreStats } from './report-types.ts';
 
 /** Where a model or an adapter is read from: a folder's path or URL, dropped files, or anything that reads like a folder. */
 export type Source = string | URL | readonly File[] | Folder;
@@ -39,7 +41,23 @@ export interface EngineOptions {
     readonly batchRows?: number;
     /** Prompt tokens of one request in one step. Default 64. */
     readonly prefillChunk?: number;
+    /** Requests that wait; one more fails with `overloaded`. Default 4096. */
+    readonly queue?: number;
+    /** Distinct adapters among the requests that run at once. Default 32. */
+    readonly adapters?: number;
+    /**
+     * Milliseconds that a step may take while answers stream, by a running estimate: prompts are cut so that streams stay smooth. A step
+     * may always take twice what its decode rows alone take, and ten times this where nothing streams. Default 40.
+     */
+    readonly stepMs?: number;
   };
+  /** Shares of the device by name, under load: who has weight 2 gets twice what a weight of 1 gets. Default 1 for every name. */
+  readonly fairness?: {
+    readonly tenants?: Readonly<Record<string, number>>;
+    readonly adapters?: Readonly<Record<string, number>>;
+  };
+  /** False: no request takes keys and values that an earlier one computed for the same beginning. Default true. */
+  readonly prefixCache?: boolean;
   /** In place of the folder's own tokenizer. */
   readonly tokenizer?: Tokenizer;
   /**
@@ -64,13 +82,33 @@ export interface Message {
 /** Text, token ids, or a conversation for the chat template. */
 export type Prompt = string | readonly number[] | readonly Message[];
 
+/** An adapter of a blend, and a finite factor on its deltas. */
+export interface AdapterPart {
+  readonly id: string;
+  readonly scale: number;
+}
+
 export interface GenerateOptions {
-  /** Id of a registered adapter; absent: the base model. */
-  readonly adapter?: string;
+  /** Id of a registered adapter, or up to 8 whose scaled deltas are summed; absent, or an empty list: the base model. */
+  readonly adapter?: string | readonly AdapterPart[];
   /** Default: the rest of the context. */
   readonly maxTokens?: number;
   /** 0 (default) is greedy, as is anything below 1e-5; ties go to the lowest id. */
   readonly temperature?: number;
+  /** Only the k most likely tokens are drawn from (ties with the last of them too); 0 (default) and −1: all. */
+  readonly topK?: number;
+  /** Only the most likely tokens whose probabilities sum to at least this, after top-k; above 0, up to 1 (default). */
+  readonly topP?: number;
+  /** Only tokens at least this times as likely as the most likely one; 0 (default) to 1. */
+  readonly minP?: number;
+  /** Divides positive logits, multiplies negative ones, of tokens in prompt or answer; above 0, default 1 (Keskar et al., "CTRL"). */
+  readonly repetitionPenalty?: number;
+  /** Subtracted from the logits of tokens in the answer so far; −2 to 2, default 0. */
+  readonly presencePenalty?: number;
+  /** The same, times how often; −2 to 2, default 0. */
+  readonly frequencyPenalty?: number;
+  /** Added to the raw logits of these token ids before everything else; −100 to 100. */
+  readonly logitBias?: Readonly<Record<number, number>>;
   /** A non-negative integer up to 2^53 − 1; drawn at random if absent. */
   readonly seed?: number;
   readonly stop?: readonly string[];
@@ -81,6 +119,14 @@ export interface GenerateOptions {
   readonly logprobs?: number;
   /** The same for every prompt position but the first. */
   readonly promptLogprobs?: number;
+  /** Whose share of the device it takes; default ''. */
+  readonly tenant?: string;
+  /** An integer; lower goes first, default 0. */
+  readonly priority?: number;
+  /** Fails with `deadline_exceeded`, without computing, once its first token can no longer come this soon after the call. Milliseconds. */
+  readonly firstTokenDeadlineMs?: number;
+  /** Requests share computed beginnings only with those of the same salt; default ''. */
+  readonly cacheSalt?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -97,6 +143,8 @@ export interface TokenLogprob {
 
 export interface Usage {
   readonly promptTokens: number;
+  /** Prompt tokens whose keys and values an earlier request had computed. */
+  readonly cachedTokens: number;
   readonly completionTokens: number;
 }
 
@@ -167,43 +215,6 @@ export interface Adapters {
   list(): Promise<readonly AdapterInfo[]>;
 }
 
-/** What happened between an engine and its store so far. */
-export interface StoreStats {
-  /** Adapters that were read from the store in place of their origin. */
-  readonly reads: number;
-  /** Adapters whose bytes in the store were missing or damaged: read from their origin again where they have one. */
-  readonly misses: number;
-  readonly writes: number;
-  /** Calls that the store refused; the adapters were served all the same where they have an origin. */
-  readonly failures: number;
-  /** What the last of them said. */
-  readonly lastFailure?: string;
-}
-
-/** Plain JSON; `version` rises when a field changes its meaning. */
-export interface Stats {
-  readonly version: 1;
-  readonly device: string;
-  readonly software: boolean;
-  readonly precision: 'exact' | 'half';
-  readonly steps: number;
-  /** Rows computed, prompt and decode. */
-  readonly promptRows: number;
-  readonly decodeRows: number;
-  /** Tokens given to requests. */
-  readonly tokens: number;
-  /** The largest step so far: its rows, sequences and distinct adapters. */
-  readonly maxBatch: { readonly rows: number; readonly sequences: number; readonly adapters: number };
-  readonly running: number;
-  readonly waiting: number;
-  readonly pages: { readonly total: number; readonly kv: number; readonly adapters: number };
-  /** Milliseconds in which at least one step was in flight. */
-  readonly busyMs: number;
-  readonly gpuBytes: number;
-  /** Where the engine has a store. */
-  readonly store?: StoreStats;
-}
-
 /** What an engine serves, as plain data. */
 export interface ModelInfo {
   readonly name: string;
@@ -212,40 +223,9 @@ export interface ModelInfo {
   /** Whether texts, and whether conversations, are served beside token ids. */
   readonly serves: { readonly text: boolean; readonly chat: boolean };
   /** Values of generation_config.json that this engine serves; others are in `ignoredDefaults`. */
-  readonly defaults: { readonly temperature?: number };
+  readonly defaults: Pick<GenerateOptions, 'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty'>;
   /** Sampling values of generation_config.json that are not served, as `top_p=0.9`. */
   readonly ignoredDefaults: readonly string[];
-}
-
-/** What happened since the event before it; at most 10 a second, and nothing is lost between two. Plain JSON. */
-export interface EngineEvent {
-  readonly version: 1;
-  /** Milliseconds since the engine started. */
-  readonly at: number;
-  /** Steps that came back, oldest first: their time in flight, and rows by adapter id (the base under ''). */
-  readonly steps: readonly { readonly ms: number; readonly rows: Readonly<Record<string, number>> }[];
-  readonly adapters: readonly AdapterEvent[];
-  readonly requests: readonly RequestEvent[];
-}
-
-/** An adapter that moved: `load` onto the GPU, `evict` from it; `store`: its bytes were kept, `store_failed`: they could not be. */
-export interface AdapterEvent {
-  readonly kind: 'load' | 'evict' | 'store' | 'store_failed';
-  readonly id: string;
-  readonly bytes: number;
-  /** Why the store failed. */
-  readonly message?: string;
-}
-
-export interface RequestEvent {
-  readonly kind: 'begin' | 'end';
-  /** Counts up over the engine's life. */
-  readonly request: number;
-  /** '' is the base. */
-  readonly adapter: string;
-  /** At the end: how it finished, or the code of what failed it (`cancelled` where the caller left). */
-  readonly finish?: string;
-  readonly tokens?: number;
 }
 
 export interface ModelText {

@@ -11,6 +11,7 @@ export interface Buffers {
   /** Destroys one buffer before the others. */
   drop(buffer: GPUBuffer): void;
   bytes(): number;
+  /** Destroys all of them. What is made later, by who had not heard of it, is destroyed at once. */
   destroy(): void;
 }
 
@@ -22,6 +23,7 @@ export function createBuffers(device: GPUDevice): Buffers {
   const live = new Set<GPUBuffer>();
   let checks: Promise<void>[] = [];
   let total = 0;
+  let over = false;
 
   const create = (label: string, bytes: number, usage: number): GPUBuffer => {
     const size = Math.max(256, Math.ceil(bytes / 256) * 256);
@@ -38,6 +40,7 @@ export function createBuffers(device: GPUDevice): Buffers {
     });
     check.catch(() => undefined); // whoever awaits settled() hears it
     checks.push(check);
+    if (over) drop(buffer);
     return buffer;
   };
 
@@ -58,6 +61,7 @@ export function createBuffers(device: GPUDevice): Buffers {
     drop,
     bytes: () => total,
     destroy: () => {
+      over = true;
       for (const buffer of live) drop(buffer);
     },
   };

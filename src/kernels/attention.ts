@@ -5,7 +5,7 @@ import { STEP_CONSTANTS } from './step-layout.ts';
 export const attention = defineKernel({
   label: 'attention',
   source,
-  buffers: { step: 'read', blocks: 'read', qkv: 'read', pool: 'read', out: 'read_write' },
+  buffers: { step: 'read', blocks: 'read', state: 'read', qkv: 'read', pool: 'read', out: 'read_write' },
   constants: [...STEP_CONSTANTS, 'KV_HEADS', 'GROUP', 'DIM4', 'QKV_STRIDE4', 'OUT_STRIDE4', 'PAGES_PER_ROW', 'SCALE'],
 });
 

@@ -3,6 +3,8 @@ import grid from '../../shaders/lib/grid.wgsl?raw';
 import philox from '../../shaders/lib/philox.wgsl?raw';
 import poolF16 from '../../shaders/lib/pool-f16.wgsl?raw';
 import poolF32 from '../../shaders/lib/pool-f32.wgsl?raw';
+import sampler from '../../shaders/lib/sampler.wgsl?raw';
+import state from '../../shaders/lib/state.wgsl?raw';
 import step from '../../shaders/lib/step.wgsl?raw';
 import weightsBf16 from '../../shaders/lib/weights-bf16.wgsl?raw';
 import weightsF16 from '../../shaders/lib/weights-f16.wgsl?raw';
@@ -23,3 +25,5 @@ export const WEIGHTS: Readonly<Record<WeightType, string>> = { f32: weightsF32, 
 export const POOL: Readonly<Record<PoolType, string>> = { f32: poolF32, f16: poolF16 };
 export const DESCRIPTORS: string = descriptors;
 export const PHILOX: string = philox;
+export const SAMPLER: string = sampler;
+export const STATE: string = state;

@@ -5,7 +5,7 @@ import { STEP_CONSTANTS } from './step-layout.ts';
 export const ropeKv = defineKernel({
   label: 'rope-kv',
   source,
-  buffers: { step: 'read', rope: 'read', blocks: 'read', qkv: 'read_write', pool: 'read_write' },
+  buffers: { step: 'read', rope: 'read', blocks: 'read', state: 'read', qkv: 'read_write', pool: 'read_write' },
   constants: [...STEP_CONSTANTS, 'HEADS', 'KV_HEADS', 'DIM4', 'QKV_STRIDE4', 'PAGES_PER_ROW'],
 });
 

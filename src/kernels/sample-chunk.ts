@@ -5,8 +5,8 @@ import { STEP_CONSTANTS } from './step-layout.ts';
 export const sampleChunk = defineKernel({
   label: 'sample-chunk',
   source,
-  buffers: { step: 'read', logits: 'read', best: 'read_write' },
-  constants: [...STEP_CONSTANTS, 'VOCABULARY', 'LOGITS_STRIDE4', 'CHUNKS', 'CHUNK4'],
+  buffers: { step: 'read', logits: 'read', adjust: 'read', trail: 'read', best: 'read_write' },
+  constants: [...STEP_CONSTANTS, 'VOCABULARY', 'LOGITS_STRIDE4', 'CHUNKS', 'CHUNK4', 'OPTIONS'],
 });
 
 /** Tokens of one chunk of the vocabulary. */

@@ -5,8 +5,8 @@ import { STEP_CONSTANTS } from './step-layout.ts';
 export const sampleMerge = defineKernel({
   label: 'sample-merge',
   source,
-  buffers: { step: 'read', best: 'read', state: 'read_write', ids: 'read_write' },
-  constants: [...STEP_CONSTANTS, 'CHUNKS'],
+  buffers: { step: 'read', best: 'read', state: 'read_write', adjust: 'read_write', ids: 'read_write' },
+  constants: [...STEP_CONSTANTS, 'VOCABULARY', 'CHUNKS'],
 });
 
 /** One thread per sampler. */

@@ -8,7 +8,8 @@
  * | segments   | 8          | first row, rows, first part, parts, first row in v |
  * | parts      | 2          | slot, scale (f32 bits) |
  * | logit rows | 1          | batch row |
- * | samplers   | 16         | logit row, state slot, 1 / temperature (f32 bits, 0 is greedy), seed low, seed high, position |
+ * | samplers   | 16         | see SAMPLER |
+ * | end lists  | 1          | token; samplers with the same list share it |
  */
 export interface StepLayout {
   readonly limits: StepLimits;
@@ -17,6 +18,7 @@ export interface StepLayout {
   readonly partsAt: number;
   readonly logitRowsAt: number;
   readonly samplersAt: number;
+  readonly endsAt: number;
   readonly words: number;
 }
 
@@ -30,7 +32,44 @@ export const HEADER = { rows: 0, segments: 1, rankQuads: 2, logitRows: 3, sample
 export const ROW_WORDS = 4;
 export const SEGMENT_WORDS = 8;
 export const PART_WORDS = 2;
-export const SAMPLER_WORDS = 16;
+/** Words of a sampler's record; what is no whole number is f32 bits. */
+export const SAMPLER = {
+  logitRow: 0,
+  stateSlot: 1,
+  /** 1 / temperature; 0 is greedy. */
+  inverseTemperature: 2,
+  seedLow: 3,
+  seedHigh: 4,
+  position: 5,
+  flags: 6,
+  /** 0: all. */
+  topK: 7,
+  topP: 8,
+  /** Min-p as a distance below the largest logit, in nats. */
+  depth: 9,
+  repetitionPenalty: 10,
+  presencePenalty: 11,
+  frequencyPenalty: 12,
+  /** Where its end list starts in this buffer, and how long that is. */
+  endsAt: 13,
+  ends: 14,
+  words: 16,
+} as const;
+/** Bits of a sampler's flags. */
+export const SAMPLER_FLAGS = {
+  /** The slot's row of the adjust table counts: bias, penalties. */
+  adjusts: 1,
+  /** It leaves tokens out: top-k, top-p or min-p. */
+  filters: 2,
+  /** Its row was given its token, so what the state slot's last owner left is over. */
+  starts: 4,
+} as const;
+/** Adapters that one row may sum. */
+export const MAX_PARTS = 8;
+/** End tokens of a sampler that the GPU knows; JS, which knows all, drops what is computed after another. */
+export const MAX_END_TOKENS = 8;
+/** What an entry of the adjust table holds where the prompt has the token, beside how often it was generated. */
+export const IN_PROMPT = 0x80000000;
 /** Rows that one thread of a LoRA kernel serves; longer runs of one adapter are cut into segments of this many. */
 export const SEGMENT_ROWS = 4;
 /** Tokens of one KV page. */
@@ -38,15 +77,19 @@ export const PAGE_TOKENS = 16;
 export const TOKEN_IN_STATE = 0x80000000;
 /** What `ids` holds for a row whose logits were not finite. */
 export const POISONED = 0xffffffff;
+/** What `ids` holds for a row of a sequence that had ended before. */
+export const INERT = 0xfffffffe;
 
-/** Places of the sections for a step of at most `limits`; a row has at most one part in this layout's room. */
+/** Places of the sections for a step of at most `limits`. */
 export function stepLayout(limits: StepLimits): StepLayout {
   const rowsAt = HEADER.words;
   const segmentsAt = rowsAt + limits.rows * ROW_WORDS;
   const partsAt = segmentsAt + limits.rows * SEGMENT_WORDS;
-  const logitRowsAt = partsAt + limits.rows * PART_WORDS;
+  const logitRowsAt = partsAt + limits.rows * MAX_PARTS * PART_WORDS;
   const samplersAt = logitRowsAt + limits.logitRows;
-  return { limits, rowsAt, segmentsAt, partsAt, logitRowsAt, samplersAt, words: samplersAt + limits.samplers * SAMPLER_WORDS };
+  const endsAt = samplersAt + limits.samplers * SAMPLER.words;
+  const words = endsAt + limits.samplers * MAX_END_TOKENS;
+  return { limits, rowsAt, segmentsAt, partsAt, logitRowsAt, samplersAt, endsAt, words };
 }
 
 /** The layout as the constants that lib/step.wgsl wants. */

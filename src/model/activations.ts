@@ -1,4 +1,5 @@
 import type { Buffers } from '../gpu/buffers.ts';
+import { BIN_WORDS, FILTER_CHUNK, FILTER_STAGES, TRAIL_WORDS } from '../kernels/sample-digit.ts';
 import { SAMPLE_CHUNK } from '../kernels/sample-chunk.ts';
 import { PAGE_TOKENS, type StepLayout } from '../kernels/step-layout.ts';
 import type { ModelConfig } from './config.ts';
@@ -10,7 +11,7 @@ export interface Activations {
   /** Page numbers, one row per running sequence: `[slots][pagesPerRow]`. */
   readonly blocks: GPUBuffer;
   readonly pagesPerRow: number;
-  /** The last sampled token of each running sequence. */
+  /** The last sampled token of each running sequence, and whether that ended it. */
   readonly state: GPUBuffer;
   /** Residual stream and its norm: `[rows][padded hidden]`. */
   readonly x: GPUBuffer;
@@ -23,11 +24,43 @@ export interface Activations {
   readonly heads: GPUBuffer;
   readonly logits: GPUBuffer;
   readonly logitsStride: number;
+  /** Where samplers cut the vocabulary off, and how that is found: see sample-digit.wgsl. */
+  readonly filter: FilterBuffers;
   readonly best: GPUBuffer;
   readonly chunks: number;
   readonly ids: GPUBuffer;
   /** cos and sin by position: `[positions][cos | sin][headDim / 2]`. */
   readonly rope: GPUBuffer;
+}
+
+export interface FilterBuffers {
+  readonly chunks: number;
+  readonly extremes: GPUBuffer;
+  readonly bins: GPUBuffer;
+  readonly trail: GPUBuffer;
+  /** The number of each stage, 256 bytes apart. */
+  readonly stages: GPUBuffer;
+}
+
+function filterBuffers(buffers: Buffers, vocabulary: number, samplers: number): FilterBuffers {
+  const chunks = Math.ceil(vocabulary / FILTER_CHUNK);
+  return {
+    chunks,
+    extremes: buffers.storage('sampler extremes', samplers * chunks * 8),
+    bins: buffers.storage('sampler bins', samplers * BIN_WORDS * 4),
+    trail: buffers.storage('sampler trail', samplers * TRAIL_WORDS * 4),
+    stages: buffers.storage('sampler stages', STAGE_BYTES * (FILTER_STAGES.settle + 1)),
+  };
+}
+
+/** WebGPU's alignment of what a binding starts at. */
+export const STAGE_BYTES = 256;
+
+/** What `stages` holds. */
+export function stageNumbers(): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array((STAGE_BYTES / 4) * (FILTER_STAGES.settle + 1));
+  for (let stage = 0; stage <= FILTER_STAGES.settle; stage++) words[(stage * STAGE_BYTES) / 4] = stage;
+  return words;
 }
 
 export function createActivations(
@@ -46,7 +79,7 @@ export function createActivations(
     step: buffers.storage('step', layout.words * 4),
     blocks: buffers.storage('blocks', samplers * pagesPerRow * 4),
     pagesPerRow,
-    state: buffers.storage('state', samplers * 4),
+    state: buffers.storage('state', samplers * 8),
     x: floats('x', rows, padded(config.hiddenSize)),
     normed: floats('normed', rows, padded(config.hiddenSize)),
     qkv: floats('qkv', rows, groups.qkv.outWidth),
@@ -56,6 +89,7 @@ export function createActivations(
     heads: floats('normed logit rows', logitRows, padded(config.hiddenSize)),
     logits: floats('logits', logitRows, logitsStride),
     logitsStride,
+    filter: filterBuffers(buffers, config.vocabSize, samplers),
     best: buffers.storage('sampler candidates', samplers * chunks * 16),
     chunks,
     ids: buffers.storage('sampled ids', samplers * 4),

@@ -1,51 +1,19 @@
-import { record } from '../gpu/recorder.ts';
-import type { Constant } from '../gpu/kernel.ts';
-import type { Bound, Dispatch, Pipelines } from '../gpu/pipelines.ts';
-import type { PoolMemory } from '../gpu/pool-memory.ts';
+import type { Bound } from '../gpu/pipelines.ts';
 import { attention, attentionThreads } from '../kernels/attention.ts';
 import { embed, embedThreads } from '../kernels/embed.ts';
-import { COMMON, DESCRIPTORS, PHILOX, POOL, WEIGHTS, type PoolType } from '../kernels/libraries.ts';
+import { COMMON, DESCRIPTORS, POOL, STATE, WEIGHTS } from '../kernels/libraries.ts';
 import { loraExpand, loraExpandThreads } from '../kernels/lora-expand.ts';
 import { loraShrink, loraShrinkThreads, SPLIT_COLUMNS } from '../kernels/lora-shrink.ts';
 import { matmulRow, matmulRowThreads } from '../kernels/matmul-row.ts';
 import { matmulTile, matmulTileThreads } from '../kernels/matmul-tile.ts';
 import { rmsNorm, rmsNormThreads } from '../kernels/rms-norm.ts';
 import { ropeKv, ropeKvThreads } from '../kernels/rope-kv.ts';
-import { SAMPLE_CHUNK, sampleChunk, sampleChunkThreads } from '../kernels/sample-chunk.ts';
-import { sampleMerge, sampleMergeThreads } from '../kernels/sample-merge.ts';
 import { siluMul, siluMulThreads } from '../kernels/silu-mul.ts';
-import { stepConstants, type StepLayout } from '../kernels/step-layout.ts';
-import type { Activations } from './activations.ts';
-import type { ModelConfig } from './config.ts';
+import { sampleLaunches } from './forward-sample.ts';
+import { constants, fixed, type ForwardParts, type Launch } from './launch.ts';
 import type { Plan } from './plan.ts';
-import { padded, type Group, type ModelShape } from './shape.ts';
-import type { ModelWeights, Plane } from './weights.ts';
-
-/** Everything a forward pass is made of; all of it exists before the first step. */
-export interface ForwardParts {
-  readonly pipelines: Pipelines;
-  readonly config: ModelConfig;
-  readonly shape: ModelShape;
-  readonly layout: StepLayout;
-  readonly weights: ModelWeights;
-  readonly activations: Activations;
-  readonly pool: PoolMemory;
-  readonly poolType: PoolType;
-  /** What lora-shrink writes and lora-expand reads. */
-  readonly v: GPUBuffer;
-}
-
-/** One dispatch of the pass: which pipeline, and how many threads, this step's plan decides. */
-export interface Launch {
-  readonly dispatch: (plan: Plan) => Dispatch;
-  /** 0: not in this step. */
-  readonly threads: (plan: Plan) => number;
-}
-
-/** Records every launch of a step into one pass. */
-export function recordForward(pass: GPUComputePassEncoder, launches: readonly Launch[], plan: Plan): void {
-  for (const launch of launches) record(pass, launch.dispatch(plan), launch.threads(plan));
-}
+import { padded, type Group } from './shape.ts';
+import type { Plane } from './weights.ts';
 
 /** The network of a Llama-shaped decoder from top to bottom, as the launches of one step. (rows, hidden) flows through `x`. */
 export async function buildForward(parts: ForwardParts): Promise<Launch[]> {
@@ -70,18 +38,11 @@ export async function buildForward(parts: ForwardParts): Promise<Launch[]> {
   // logits of the rows that need them, then one token a sampler
   add(await norm(parts, a.x, weights.finalNorm, a.heads, 'logit rows'));
   add(...(await matmul(parts, weights.head, a.heads, a.logits, a.logitsStride, 'replace', 'logit rows')));
-  add(...(await sample(parts)));
+  add(...(await sampleLaunches(parts)));
   return launches;
 }
 
 type Rows = 'batch rows' | 'logit rows';
-
-const constants = ({ layout }: ForwardParts, more: Readonly<Record<string, Constant>>): Readonly<Record<string, Constant>> => ({
-  ...stepConstants(layout),
-  ...more,
-});
-
-const fixed = (dispatch: Dispatch, threads: (plan: Plan) => number): Launch => ({ dispatch: () => dispatch, threads });
 
 async function embedLaunches(parts: ForwardParts): Promise<Launch[]> {
   const { pipelines, config, weights, activations: a } = parts;
@@ -91,7 +52,7 @@ async function embedLaunches(parts: ForwardParts): Promise<Launch[]> {
     chunks.map(async ({ buffer, firstRow, rows }) => {
       const pipeline = await pipelines.get(embed, {
         constants: constants(parts, { VOCABULARY: config.vocabSize, FIRST: firstRow, COUNT: rows, WIDTH8: width8 }),
-        libraries: [...COMMON, WEIGHTS[type]],
+        libraries: [...COMMON, STATE, WEIGHTS[type]],
       });
       const dispatch = pipelines.bind(pipeline, { step: a.step, weights: buffer, state: a.state, x: a.x });
       return fixed(dispatch, (plan) => embedThreads(plan.rows, width8));
@@ -200,7 +161,7 @@ async function attend(parts: ForwardParts, layer: number): Promise<Launch[]> {
     QKV_STRIDE4: shape.groups.qkv.outWidth / 4,
     PAGES_PER_ROW: a.pagesPerRow,
   };
-  const libraries = [...COMMON, POOL[poolType]];
+  const libraries = [...COMMON, STATE, POOL[poolType]];
   const write = await pipelines.get(ropeKv, { constants: constants(parts, { ...shared, HEADS: heads }), libraries });
   const read = await pipelines.get(attention, {
     constants: constants(parts, {
@@ -211,7 +172,7 @@ async function attend(parts: ForwardParts, layer: number): Promise<Launch[]> {
     }),
     libraries,
   });
-  const buffers = { step: a.step, blocks: a.blocks, qkv: a.qkv, pool: pool.layers[layer]! };
+  const buffers = { step: a.step, blocks: a.blocks, state: a.state, qkv: a.qkv, pool: pool.layers[layer]! };
   return [
     fixed(pipelines.bind(write, { ...buffers, rope: a.rope }), (plan) => ropeKvThreads(plan.rows, heads, kvHeads, headDim)),
     fixed(pipelines.bind(read, { ...buffers, out: a.attended }), (plan) => attentionThreads(plan.rows, kvHeads)),
@@ -227,22 +188,4 @@ async function gate(parts: ForwardParts): Promise<Launch> {
   });
   const dispatch = pipelines.bind(pipeline, { step: a.step, gate_up: a.gateUp, y: a.gated });
   return fixed(dispatch, (plan) => siluMulThreads(plan.rows, width4));
-}
-
-async function sample(parts: ForwardParts): Promise<Launch[]> {
-  const { pipelines, config, activations: a } = parts;
-  const chunk = await pipelines.get(sampleChunk, {
-    constants: constants(parts, {
-      VOCABULARY: config.vocabSize,
-      LOGITS_STRIDE4: a.logitsStride / 4,
-      CHUNKS: a.chunks,
-      CHUNK4: SAMPLE_CHUNK / 4,
-    }),
-    libraries: [...COMMON, PHILOX],
-  });
-  const merge = await pipelines.get(sampleMerge, { constants: constants(parts, { CHUNKS: a.chunks }), libraries: COMMON });
-  return [
-    fixed(pipelines.bind(chunk, { step: a.step, logits: a.logits, best: a.best }), (plan) => sampleChunkThreads(plan.samplers, a.chunks)),
-    fixed(pipelines.bind(merge, { step: a.step, best: a.best, state: a.state, ids: a.ids }), (plan) => sampleMergeThreads(plan.samplers)),
-  ];
 }

@@ -1,12 +1,22 @@
 import { jsonObject, numberField, saysNothing, show, wrongField } from '../formats/json.ts';
 import { parseEndTokens } from './config.ts';
 
+/** Defaults of a model's own. */
+export interface SamplingDefaults {
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly minP?: number;
+  readonly repetitionPenalty?: number;
+}
+
 /** What generation_config.json says of sampling. */
 export interface GenerationConfig {
   /** Tokens that end an answer; empty where the file names none. */
   readonly endTokens: readonly number[];
-  readonly temperature?: number;
-  /** Sampling values that would change an answer and are not served, as `top_p=0.9`. */
+  /** The sampling values that are served, as vLLM takes them: whatever a request leaves out. */
+  readonly defaults: SamplingDefaults;
+  /** Sampling values that would change an answer and are not served, as `typical_p=0.9`. */
   readonly ignored: readonly string[];
 }
 
@@ -47,13 +57,9 @@ const INERT_KEYS: ReadonlySet<string> = new Set([
 
 /** Values at which a sampling option changes nothing, besides null, false and empty ones. */
 const NEUTRAL_VALUES: ReadonlyMap<string, readonly unknown[]> = new Map<string, readonly unknown[]>([
-  ['top_k', [0, -1]],
-  ['top_p', [1]],
-  ['min_p', [0]],
   ['typical_p', [1]],
   ['epsilon_cutoff', [0]],
   ['eta_cutoff', [0]],
-  ['repetition_penalty', [1]],
   ['encoder_repetition_penalty', [1]],
   ['frequency_penalty', [0]],
   ['presence_penalty', [0]],
@@ -71,21 +77,40 @@ const NEUTRAL_VALUES: ReadonlyMap<string, readonly unknown[]> = new Map<string, 
   ['remove_invalid_values', [true]],
 ]);
 
+interface Served {
+  readonly name: keyof SamplingDefaults;
+  readonly allows: (value: number) => boolean;
+  readonly expected: string;
+}
+
+const SERVED: ReadonlyMap<string, Served> = new Map<string, Served>([
+  ['temperature', { name: 'temperature', allows: (value) => value >= 0, expected: '0 or more' }],
+  ['top_k', { name: 'topK', allows: (value) => Number.isSafeInteger(value) && value >= -1, expected: 'an integer of at least -1' }],
+  ['top_p', { name: 'topP', allows: (value) => value > 0 && value <= 1, expected: 'above 0 and up to 1' }],
+  ['min_p', { name: 'minP', allows: (value) => value >= 0 && value <= 1, expected: '0 to 1' }],
+  ['repetition_penalty', { name: 'repetitionPenalty', allows: (value) => value > 0, expected: 'above 0' }],
+]);
+
 /**
- * Reads generation_config.json. End tokens and temperature are served; every other value that would change an answer is named in
- * `ignored`, so that whoever serves the model can say so once.
+ * Reads generation_config.json. End tokens and the sampling values that vLLM takes are served; every other value that would change
+ * an answer is named in `ignored`, so that whoever serves the model can say so once.
  *
  * @param json what `readJson` returned. @param location the file, for messages.
- * Throws `file_invalid` for a field of the wrong type.
+ * Throws `file_invalid` for a field of the wrong type or a served one out of its range.
  */
 export function parseGenerationConfig(json: unknown, location: string): GenerationConfig {
   const config = jsonObject(json, location);
-  const temperature = numberField(config, 'temperature', location, undefined);
-  if (temperature !== undefined && temperature < 0) throw wrongField(location, 'temperature', temperature, '0 or more');
+  const defaults: { -readonly [Name in keyof SamplingDefaults]: SamplingDefaults[Name] } = {};
+  for (const [key, { name, allows, expected }] of SERVED) {
+    const value = numberField(config, key, location, undefined);
+    if (value === undefined) continue;
+    if (!allows(value)) throw wrongField(location, key, value, expected);
+    defaults[name] = value;
+  }
   const ignored: string[] = [];
   for (const [key, value] of config) {
-    if (key === 'eos_token_id' || key === 'temperature' || INERT_KEYS.has(key)) continue;
+    if (key === 'eos_token_id' || SERVED.has(key) || INERT_KEYS.has(key)) continue;
     if (!saysNothing(value) && !NEUTRAL_VALUES.get(key)?.includes(value)) ignored.push(`${key}=${show(value)}`);
   }
-  return { endTokens: parseEndTokens(config, location, []), ...(temperature === undefined ? {} : { temperature }), ignored };
+  return { endTokens: parseEndTokens(config, location, []), defaults, ignored };
 }

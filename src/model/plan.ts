@@ -1,29 +1,20 @@
 import {
   HEADER,
+  MAX_PARTS,
   PART_WORDS,
   ROW_WORDS,
-  SAMPLER_WORDS,
   SEGMENT_ROWS,
   SEGMENT_WORDS,
   TOKEN_IN_STATE,
   type StepLayout,
 } from '../kernels/step-layout.ts';
+import { createSamplerWriter, type SamplerSettings } from './sampling.ts';
 
 /** One adapter of a request: its slot on the GPU, a factor on its scale, and its widest rank rounded up to 4. */
 export interface Part {
   readonly slot: number;
   readonly scale: number;
   readonly rank4: number;
-}
-
-/** Below it a temperature is greedy, as in vLLM: its inverse would leave f32's range. */
-const LEAST_TEMPERATURE = 1e-5;
-
-export interface SamplerSettings {
-  /** 0 is greedy, and so is anything below 1e-5. */
-  readonly temperature: number;
-  /** A safe non-negative integer; its low and high 32 bits are Philox's key. */
-  readonly seed: number;
 }
 
 /** Rows of one sequence in one step: a chunk of its prompt, or one decode row. */
@@ -35,7 +26,7 @@ export interface StepItem {
   readonly count: number;
   /** The tokens of the rows; undefined: one row, whose token the sampler left in the state slot. */
   readonly tokens: readonly number[] | undefined;
-  /** Empty: the base model alone. */
+  /** Adapters whose changes are summed, at most `MAX_PARTS`, in the order in which they are added. Empty: the base model alone. */
   readonly parts: readonly Part[];
   /** How many of the last rows need logits. */
   readonly logitRows: number;
@@ -57,6 +48,11 @@ export interface Plan {
   /** The first of the logit rows, which come back to JS. */
   readonly readRows: number;
   readonly samplers: number;
+  /** Samplers that change logits (bias, penalties), those that leave tokens out, and of these those with top-k and with top-p. */
+  readonly adjusting: number;
+  readonly filtering: number;
+  readonly topK: number;
+  readonly topP: number;
   /** By item, in the order given: where its first logit row and its sampled id are; undefined where it has none. */
   readonly logitRowOf: readonly (number | undefined)[];
   readonly samplerOf: readonly (number | undefined)[];
@@ -69,23 +65,27 @@ export interface Plan {
 export function createPlanner(layout: StepLayout): (items: readonly StepItem[]) => Plan {
   const words = new Uint32Array(layout.words);
   const floats = new Float32Array(words.buffer);
+  const writer = createSamplerWriter(layout, words, floats);
   return (items) => {
     const order = sortByAdapter(items);
     const rowOf = writeRows(layout, words, items, order);
     const segments = writeSegments(layout, words, floats, items, order, rowOf);
     const logits = writeLogitRows(layout, words, items, rowOf);
     const samplerOf: (number | undefined)[] = [];
-    let samplers = 0;
-    for (const [i, item] of items.entries()) {
-      samplerOf.push(item.sampler && samplers);
-      if (item.sampler) writeSampler(layout, words, floats, samplers++, item, logits.of[i]! + item.logitRows - 1);
+    writer.reset();
+    for (const [i, { sampler, slot, start, count, tokens, logitRows }] of items.entries()) {
+      samplerOf.push(sampler && writer.counts().samplers);
+      if (!sampler) continue;
+      const logitRow = logits.of[i]! + logitRows - 1;
+      writer.write(sampler, { logitRow, slot, position: start + count, token: tokens ? 'given' : 'state' });
     }
+    const sampling = writer.counts();
     const rows = items.reduce((sum, item) => sum + item.count, 0);
     words[HEADER.rows] = rows;
     words[HEADER.segments] = segments.count;
     words[HEADER.rankQuads] = segments.rankQuads;
     words[HEADER.logitRows] = logits.count;
-    words[HEADER.samplers] = samplers;
+    words[HEADER.samplers] = sampling.samplers;
     return {
       words,
       rows,
@@ -94,7 +94,7 @@ export function createPlanner(layout: StepLayout): (items: readonly StepItem[]) 
       vRows: segments.vRows,
       logitRows: logits.count,
       readRows: logits.read,
-      samplers,
+      ...sampling,
       logitRowOf: logits.of,
       samplerOf,
     };
@@ -146,6 +146,7 @@ function writeSegments(
     let rows = 0;
     let next = first;
     while (next < order.length && sameParts(items[order[next]!]!.parts, parts)) rows += items[order[next++]!]!.count;
+    if (parts.length > MAX_PARTS) throw new RangeError(`A row sums ${parts.length} adapters; it may have ${MAX_PARTS}`);
     if (parts.length > 0) {
       const rowStart = rowOf[order[first]!]!;
       for (let done = 0; done < rows; done += SEGMENT_ROWS) {
@@ -158,7 +159,6 @@ function writeSegments(
         words[at + 4] = vRows;
         vRows += rowCount * parts.length;
       }
-      if (partCount + parts.length > layout.limits.rows) throw new RangeError(`A step has more than ${layout.limits.rows} parts`);
       for (const part of parts) {
         const at = layout.partsAt + partCount++ * PART_WORDS;
         words[at] = part.slot;
@@ -188,17 +188,4 @@ function writeLogitRows(layout: StepLayout, words: Uint32Array, items: readonly 
   write('stay');
   if (count > layout.limits.logitRows) throw new RangeError(`A step of ${count} logit rows exceeds ${layout.limits.logitRows}`);
   return { of, count, read };
-}
-
-function writeSampler(layout: StepLayout, words: Uint32Array, floats: Float32Array, index: number, item: StepItem, logitRow: number): void {
-  if (index >= layout.limits.samplers) throw new RangeError(`A step samples more than ${layout.limits.samplers} tokens`);
-  const at = layout.samplersAt + index * SAMPLER_WORDS;
-  const { temperature, seed } = item.sampler!;
-  words[at] = logitRow;
-  words[at + 1] = item.slot;
-  floats[at + 2] = temperature < LEAST_TEMPERATURE ? 0 : 1 / temperature;
-  words[at + 3] = seed >>> 0;
-  words[at + 4] = Math.floor(seed / 0x1_0000_0000);
-  // the position the token will have, which no batch, chunk or prefix changes
-  words[at + 5] = item.start + item.count;
 }

@@ -14,11 +14,20 @@ export function envelope<Kind extends string>(request: ParsedRequest, object: Ki
   return { id: randomId(prefix), object, created: Math.floor(Date.now() / 1000), model: request.model };
 }
 
-/** The token counts of a request that ran: its prompts, each once, and its results. */
-export function usageOf(prompts: readonly { readonly promptTokens: readonly number[] }[], results: readonly Result[]): CompletionUsage {
-  const prompt = prompts.reduce((sum, { promptTokens }) => sum + promptTokens.length, 0);
-  const completion = results.reduce((sum, { tokens }) => sum + tokens.length, 0);
-  return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion };
+/** The token counts of a request that ran: its prompts, each once, and all of their answers. */
+export function usageOf(
+  prompts: readonly { readonly promptTokens: readonly number[]; readonly results: readonly Result[] }[],
+): CompletionUsage {
+  const prompt = sum(prompts, ({ promptTokens }) => promptTokens.length);
+  const completion = sum(prompts, ({ results }) => sum(results, ({ tokens }) => tokens.length));
+  // What one answer finds because another one of the same request computed it was not there before the request.
+  const cached = sum(prompts, ({ results }) => Math.min(...results.map(({ usage }) => usage.cachedTokens)));
+  const details = { prompt_tokens_details: { cached_tokens: cached } };
+  return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion, ...details };
+}
+
+function sum<T>(values: readonly T[], count: (value: T) => number): number {
+  return values.reduce((total, value) => total + count(value), 0);
 }
 
 /** `finish_reason` and `stop_reason` of a result. */

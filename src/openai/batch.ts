@@ -5,6 +5,7 @@ import { createChatCompletion } from './chat.ts';
 import { createCompletion } from './completions.ts';
 import { errorResponse } from './errors.ts';
 import type { ErrorBody } from './errors.ts';
+import { answersOf, OPEN_ANSWERS, Room } from './room.ts';
 import type { ServeOptions } from './run.ts';
 import type { ChatCompletion, Completion } from './types.ts';
 import { shown } from './values.ts';
@@ -38,6 +39,8 @@ export interface BatchProgress {
 
 /** How a batch file is served. */
 export interface BatchOptions extends ServeOptions {
+  /** Answers that may be open at once, n of each prompt; a line that asks for more runs alone. Default 512. */
+  readonly open?: number;
   readonly onProgress?: (progress: BatchProgress) => void;
 }
 
@@ -47,10 +50,10 @@ const ENDPOINTS = new Map<unknown, typeof createChatCompletion | typeof createCo
 ]);
 
 /**
- * Runs a batch file: every request is handed to the engine as soon as its line is read, so that they share batches, and one
- * record per non-empty line comes out in the order of the lines. A request that is refused and a line that is no request have
- * records of their own and never end the others. Throws what reading the lines throws, and the signal's reason once it is
- * aborted; requests still running are then cancelled, as they are when the caller leaves the loop.
+ * Runs a batch file: every request is handed to the engine as soon as its line is read, so that they share batches; lines are read
+ * on while less than `open` answers are open. One record per non-empty line comes out in the order of the lines. A request that is
+ * refused and a line that is no request have records of their own and never end the others. Throws what reading the lines throws,
+ * and the signal's reason once it is aborted; requests still running are then cancelled, as they are when the caller leaves the loop.
  */
 export async function* runBatch(
   engine: CoreEngine,
@@ -130,6 +133,7 @@ async function readRequests(
   queue: RecordQueue,
 ): Promise<void> {
   const seen = new Set<string>();
+  const room = new Room(options.open ?? OPEN_ANSWERS);
   let number = 0;
   let read = 0;
   let ended = 0;
@@ -140,8 +144,14 @@ async function readRequests(
       const request = readLine(line, number, seen);
       if (request === undefined) continue;
       read++;
+      const answers = 'error' in request ? 0 : answersOf(request.body);
+      await room.take(answers);
       const record = 'error' in request ? Promise.resolve(request) : answer(engine, request, options);
-      queue.add(record.finally(() => options.onProgress?.({ read, ended: ++ended })));
+      const settled = (): void => {
+        room.give(answers);
+        options.onProgress?.({ read, ended: ++ended });
+      };
+      queue.add(record.finally(settled));
       options.onProgress?.({ read, ended });
     }
   } finally {

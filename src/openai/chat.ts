@@ -24,7 +24,7 @@ export function chatAnswer(served: Served): ChatCompletion {
   return {
     ...envelope(request, 'chat.completion', 'chatcmpl-'),
     choices: results.map((result, index) => choice(served, result, index)),
-    usage: usageOf(served.answers, results),
+    usage: usageOf(served.answers),
     ...(prompt === undefined ? {} : { prompt_logprobs: promptLogprobs(prompt, tokenNames(text.tokenizer)) }),
     ...(request.returnTokenIds ? { prompt_token_ids: [...(answers?.promptTokens ?? [])] } : {}),
   };

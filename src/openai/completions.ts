@@ -21,11 +21,7 @@ export function completionAnswer(served: Served): Completion {
   const choices = answers.flatMap((group, prompt) =>
     group.results.map((result, index) => choice(served, group, result, prompt * request.n + index)),
   );
-  const usage = usageOf(
-    answers,
-    answers.flatMap((group) => group.results),
-  );
-  return { ...envelope(request, 'text_completion', 'cmpl-'), choices, usage };
+  return { ...envelope(request, 'text_completion', 'cmpl-'), choices, usage: usageOf(answers) };
 }
 
 function choice({ request, text }: Served, answers: Answers, result: Result, index: number): CompletionChoice {

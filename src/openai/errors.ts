@@ -26,6 +26,8 @@ const ANSWERS: Partial<Record<ErrorCode, { readonly status: number; readonly cod
   adapter_busy: { status: 503, code: 'adapter_busy' },
   out_of_memory: { status: 503, code: 'out_of_memory' },
   device_lost: { status: 503, code: 'device_lost' },
+  overloaded: { status: 503, code: 'overloaded' },
+  deadline_exceeded: { status: 503, code: 'deadline_exceeded' },
   closed: { status: 503, code: 'closed' },
 };
 

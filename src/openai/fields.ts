@@ -20,6 +20,13 @@ const HONOURED = [
   'max_tokens',
   'max_completion_tokens',
   'temperature',
+  'top_p',
+  'top_k',
+  'min_p',
+  'presence_penalty',
+  'frequency_penalty',
+  'repetition_penalty',
+  'logit_bias',
   'stop',
   'stop_token_ids',
   'logprobs',
@@ -29,6 +36,11 @@ const HONOURED = [
   'return_tokens_as_token_ids',
   'stream',
   'stream_options',
+  'lora',
+  'tenant',
+  'priority',
+  'first_token_deadline_ms',
+  'cache_salt',
 ];
 
 const INERT = [
@@ -44,15 +56,7 @@ const INERT = [
 ];
 
 const REFUSED: readonly (readonly [string, readonly unknown[]])[] = [
-  ['lora', []],
-  ['top_p', [1]],
-  ['top_k', [0, -1]],
-  ['min_p', [0]],
-  ['presence_penalty', [0]],
-  ['frequency_penalty', [0]],
-  ['repetition_penalty', [1]],
   ['length_penalty', [1]],
-  ['logit_bias', [{}]],
   ['use_beam_search', [false]],
   ['min_tokens', [0]],
   ['include_stop_str_in_output', [false]],
@@ -71,8 +75,6 @@ const REFUSED: readonly (readonly [string, readonly unknown[]])[] = [
   ['guided_whitespace_pattern', []],
   ['structural_tag', []],
   ['logits_processors', [[]]],
-  ['priority', [0]],
-  ['cache_salt', []],
   ['kv_transfer_params', []],
   ['vllm_xargs', []],
   ['echo', [false]],
@@ -113,8 +115,10 @@ const CHAT_REFUSED: readonly (readonly [string, readonly unknown[]])[] = [
  * The fields of each endpoint, OpenAI's and vLLM's. `null` counts as absent; a field on no list is refused as unknown.
  *
  * Honoured: `model`, `messages` (chat), `prompt` (completions), `n`, `seed`, `max_tokens` and `max_completion_tokens`, `temperature`,
- * `stop`, `stop_token_ids`, `ignore_eos`, `logprobs`, `top_logprobs` (chat), `prompt_logprobs` (not with `stream`),
- * `return_token_ids`, `return_tokens_as_token_ids`, `stream` (not in batch files), `stream_options.include_usage`.
+ * `top_p`, `top_k`, `min_p`, `presence_penalty`, `frequency_penalty`, `repetition_penalty`, `logit_bias`, `stop`, `stop_token_ids`,
+ * `ignore_eos`, `logprobs`, `top_logprobs` (chat), `prompt_logprobs` (not with `stream`), `return_token_ids`,
+ * `return_tokens_as_token_ids`, `stream` (not in batch files), `stream_options.include_usage`, `priority`, `cache_salt`; and our own
+ * `lora` (with `model` = the base), `tenant`, `first_token_deadline_ms`.
  *
  * Inert, accepted with any value: `user`, `metadata`, `store`, `safety_identifier`, `service_tier`, `request_id`, `prompt_cache_key`,
  * `prompt_cache_retention`, `prompt_cache_options`.
@@ -132,11 +136,6 @@ export const FIELDS: Readonly<Record<Endpoint, FieldLists>> = {
     inert: new Set(INERT),
     refused: new Map([...REFUSED, ...COMPLETIONS_REFUSED]),
   },
-};
-
-/** What to do instead, where there is something better to say than "leave it out". */
-const ADVICE: Readonly<Record<string, string>> = {
-  lora: 'name one adapter in model',
 };
 
 /** Throws `request_invalid` (`param` names the field) for the first field that is unknown, or known and not served at its value. */
@@ -167,6 +166,5 @@ function unknownField(endpoint: Endpoint, name: string): string {
 
 function refusedField(name: string, value: unknown, neutral: readonly unknown[]): string {
   const allowed = neutral.length === 0 ? '' : ` or set it to ${neutral.map(shown).join(' or ')}`;
-  const advice = Object.hasOwn(ADVICE, name) ? ` (${ADVICE[name]})` : '';
-  return `${name} is not served: leave it out${allowed}; it was ${shown(value)}${advice}`;
+  return `${name} is not served: leave it out${allowed}; it was ${shown(value)}`;
 }

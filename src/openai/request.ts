@@ -1,14 +1,18 @@
-import type { GenerateOptions, Message, ModelInfo } from '../engine/types.ts';
+import type { AdapterPart, GenerateOptions, Message, ModelInfo } from '../engine/types.ts';
 import { checkFields } from './fields.ts';
 import type { Endpoint } from './fields.ts';
 import { parseMessages } from './messages.ts';
 import { parsePrompts, tokenIds } from './prompts.ts';
 import type { CompletionPrompt } from './prompts.ts';
-import { asBody, field, flagField, integerField, invalid, numberField, shown } from './values.ts';
+import { parseSampling } from './sampling.ts';
+import type { Sampling } from './sampling.ts';
+import { parseLora, parseServing } from './serving.ts';
+import type { Serving } from './serving.ts';
+import { asBody, field, flagField, integerField, invalid, shown } from './values.ts';
 import type { Body } from './values.ts';
 
 /** The most answers to one prompt, as OpenAI. */
-const MAX_CHOICES = 128;
+export const MAX_CHOICES = 128;
 /** The most stop strings; each of them is looked for after every token. */
 const MAX_STOPS = 64;
 /** What completions generate where `max_tokens` is absent. */
@@ -24,13 +28,15 @@ export interface StreamSettings {
 export interface ParsedRequest {
   /** `model` as the request wrote it. */
   readonly model: string;
+  /** Adapters to blend; they need a `model` that is the base. */
+  readonly lora: readonly AdapterPart[] | undefined;
   readonly prompts: readonly (CompletionPrompt | readonly Message[])[];
   /** Answers to each prompt; answer i is drawn with `seed` + i. */
   readonly n: number;
   readonly seed: number;
   /** `explicit` together with the prompt must fit the context; `atMost` is cut to what is left of it; undefined: all that is left. */
   readonly maxTokens: { readonly explicit: number } | { readonly atMost: number } | undefined;
-  readonly options: Pick<GenerateOptions, 'temperature' | 'stop' | 'stopTokenIds' | 'ignoreEos' | 'logprobs' | 'promptLogprobs'>;
+  readonly options: Sampling & Serving & Pick<GenerateOptions, 'stop' | 'stopTokenIds' | 'ignoreEos' | 'logprobs' | 'promptLogprobs'>;
   readonly returnTokenIds: boolean;
   /** Tokens in log-probabilities as `token_id:7`. */
   readonly tokensAsIds: boolean;
@@ -52,6 +58,7 @@ export function parseRequest(endpoint: Endpoint, value: unknown, info: ModelInfo
   const n = integerField(body, 'n', 1, MAX_CHOICES) ?? 1;
   return {
     model,
+    lora: parseLora(body),
     prompts: endpoint === 'chat' ? [parseMessages(field(body, 'messages'))] : parsePrompts(field(body, 'prompt'), vocabSize),
     n,
     seed: integerField(body, 'seed', 0, Number.MAX_SAFE_INTEGER - (n - 1)) ?? drawSeed(),
@@ -68,7 +75,8 @@ function parseOptions(body: Body, endpoint: Endpoint, info: ModelInfo): ParsedRe
   const logprobs = endpoint === 'chat' ? chatLogprobs(body, vocabSize) : integerField(body, 'logprobs', -1, vocabSize);
   const promptLogprobs = integerField(body, 'prompt_logprobs', -1, vocabSize);
   return {
-    temperature: numberField(body, 'temperature', 0, 2) ?? info.defaults.temperature ?? 1,
+    ...parseSampling(body, info),
+    ...parseServing(body),
     stop: parseStop(body, info),
     stopTokenIds: parseStopTokenIds(body, vocabSize),
     ignoreEos: flagField(body, 'ignore_eos'),

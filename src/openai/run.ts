@@ -1,7 +1,7 @@
 import { WebLoraError } from '../errors.ts';
 import type { CoreEngine, Generation, ModelInfo, ModelText, Result } from '../engine/types.ts';
 import type { Endpoint } from './fields.ts';
-import { chooseModel, unknownModel } from './models.ts';
+import { chooseAdapter, unknownModel } from './models.ts';
 import { parseRequest } from './request.ts';
 import type { ParsedRequest } from './request.ts';
 import { invalid } from './values.ts';
@@ -60,7 +60,7 @@ export async function startRequest(engine: CoreEngine, endpoint: Endpoint, body:
   options.signal?.throwIfAborted();
   const failure = new AbortController();
   const signal = options.signal === undefined ? failure.signal : AbortSignal.any([options.signal, failure.signal]);
-  const { promptLogprobs, ...shared } = { ...request.options, ...chooseModel(request.model, bases), signal };
+  const { promptLogprobs, ...shared } = { ...request.options, ...chooseAdapter(request, bases), signal };
   const generate = ({ promptTokens, maxTokens }: Job, index: number): Generation => {
     const own = { ...shared, ...(maxTokens !== undefined && { maxTokens }), seed: request.seed + index };
     // Every answer to a prompt has the same prompt log-probabilities: they are computed once.
@@ -76,8 +76,10 @@ export async function startRequest(engine: CoreEngine, endpoint: Endpoint, body:
     })),
     cancel: (reason) => failure.abort(reason),
     explain: async (error) => {
-      const unknown = error instanceof WebLoraError && error.code === 'adapter_unknown';
-      return unknown ? unknownModel(engine, request.model, bases, error) : error;
+      if (!(error instanceof WebLoraError)) return error;
+      if (error.code === 'adapter_unknown') return unknownModel(engine, request, bases, error);
+      if (error.param !== 'adapter') return error;
+      return new WebLoraError(error.code, error.message, { cause: error, param: request.lora === undefined ? 'model' : 'lora' });
     },
   };
 }

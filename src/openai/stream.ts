@@ -54,14 +54,19 @@ async function* write<Body>(
       yield* some(shapes.delta(index, value));
       if (value.finish === undefined) continue;
       const result = await generations[index]!.result();
-      results.push(result);
+      results[index] = result;
       yield shapes.closing(index, result);
     }
-    if (settings.usage === 'last') yield shapes.usage(usageOf(running.prompts, results));
+    if (settings.usage === 'last') yield shapes.usage(usageOf(byPrompt(running, results)));
   } catch (error) {
     running.cancel(error);
     throw await running.explain(error);
   }
+}
+
+/** The results of choices 0, 1, … with the prompts that they answer. */
+function byPrompt({ prompts, request: { n } }: Running, results: readonly Result[]): Parameters<typeof usageOf>[0] {
+  return prompts.map(({ promptTokens }, index) => ({ promptTokens, results: results.slice(index * n, (index + 1) * n) }));
 }
 
 function some<T>(value: T | undefined): readonly T[] {

@@ -21,7 +21,7 @@ export interface CreateOptions {
  * are there, so that whatever refuses a request rejects it. Leaving the loop over the chunks cancels every choice.
  *
  * Throws `WebLoraError`: `request_invalid` (with `param`) for a field that is unknown, wrong or not served, `context_length_exceeded`,
- * `adapter_unknown`, and what the engine throws. `TypeError` for an option that does not exist.
+ * `adapter_unknown`, `overloaded`, `deadline_exceeded`, and what the engine throws. `TypeError` for an option that does not exist.
  */
 export interface ChatCompletions {
   create(body: ChatCompletionRequest & { readonly stream?: false | null }, options?: CreateOptions): Promise<ChatCompletion>;
@@ -51,8 +51,22 @@ export interface RequestFields {
   /** `max_completion_tokens` is the same. Default: what is left of the context for chat, 16 for completions. */
   readonly max_tokens?: number | null;
   readonly max_completion_tokens?: number | null;
-  /** 0 to 2; default: the model's own, else 1. */
+  /** 0 to 2; default: the model's own, else 1. So it is with the next four, whose neutral values are 1, 0, 0 and 1. */
   readonly temperature?: number | null;
+  /** Above 0, up to 1: only the most likely tokens whose probabilities sum to at least this. */
+  readonly top_p?: number | null;
+  /** vLLM's: only so many of the most likely tokens; 0 and −1: all. */
+  readonly top_k?: number | null;
+  /** vLLM's, 0 to 1: only tokens at least this times as likely as the most likely one. */
+  readonly min_p?: number | null;
+  /** vLLM's, above 0: divides positive logits, multiplies negative ones, of tokens in prompt or answer. */
+  readonly repetition_penalty?: number | null;
+  /** −2 to 2: taken from the logits of tokens in the answer so far. */
+  readonly presence_penalty?: number | null;
+  /** −2 to 2: the same, times how often. */
+  readonly frequency_penalty?: number | null;
+  /** By token id, −100 to 100: added to the raw logits. */
+  readonly logit_bias?: Readonly<Record<string, number>> | null;
   readonly stop?: string | readonly string[] | null;
   readonly stop_token_ids?: readonly number[] | null;
   readonly ignore_eos?: boolean | null;
@@ -64,6 +78,16 @@ export interface RequestFields {
   readonly return_token_ids?: boolean | null;
   /** vLLM's: tokens in log-probabilities read `token_id:7`. */
   readonly return_tokens_as_token_ids?: boolean | null;
+  /** Ours: up to 8 adapters whose scaled deltas are summed; `model` then names the base. */
+  readonly lora?: readonly LoraPart[] | null;
+  /** Ours: whose share of the device it takes. */
+  readonly tenant?: string | null;
+  /** vLLM's: an integer; lower goes first, default 0. */
+  readonly priority?: number | null;
+  /** Ours: fails with `deadline_exceeded` once its first token can no longer come this soon. Milliseconds, above 0. */
+  readonly first_token_deadline_ms?: number | null;
+  /** vLLM's, not empty: computed beginnings are shared only with requests of the same salt. */
+  readonly cache_salt?: string | null;
   readonly user?: string | null;
   readonly metadata?: object | null;
   readonly store?: boolean | null;
@@ -72,6 +96,12 @@ export interface RequestFields {
   readonly prompt_cache_key?: string | null;
   readonly prompt_cache_retention?: string | null;
   readonly request_id?: string | null;
+}
+
+/** An adapter of a blend by its id, and a finite factor on its deltas. */
+export interface LoraPart {
+  readonly name: string;
+  readonly scale: number;
 }
 
 /** Only with `stream: true`. */
@@ -115,6 +145,8 @@ export interface CompletionUsage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
+  /** Prompt tokens whose keys and values an earlier request had computed. */
+  readonly prompt_tokens_details: { readonly cached_tokens: number };
 }
 
 /** What every answer and every chunk begins with; the chunks of one answer share it. */

@@ -51,6 +51,15 @@ export function numberField(body: Body, name: string, min: number, max: number):
   throw invalid(name, `${name} must be a number from ${min} to ${max}, not ${shown(value)}`);
 }
 
+/** A finite number above 0, and up to `most`, or undefined where absent. Throws `request_invalid` with the field's name. */
+export function positiveField(body: Body, name: string, most = Infinity): number | undefined {
+  const value = field(body, name);
+  if (value === undefined) return undefined;
+  // The GPU reads float32: what is nothing or infinite there is out of range.
+  if (typeof value === 'number' && value <= most && Math.fround(value) > 0 && Number.isFinite(Math.fround(value))) return value;
+  throw invalid(name, `${name} must be a finite number above 0${most === Infinity ? '' : ` and up to ${most}`}, not ${shown(value)}`);
+}
+
 /** True or false; false where absent. Throws `request_invalid` with the field's name. */
 export function flagField(body: Body, name: string): boolean {
   const value = field(body, name);

@@ -20,6 +20,9 @@ export interface ModelArguments {
   readonly deterministic: boolean;
   /** Bytes. */
   readonly poolMemory: number | undefined;
+  /** Requests that run at once, rows of one step, and distinct adapters among the requests. */
+  readonly limits: { readonly sequences?: number; readonly batchRows?: number; readonly adapters?: number };
+  readonly prefixCache: boolean;
   readonly software: boolean;
   readonly stats: boolean;
   readonly debug: boolean;
@@ -29,9 +32,21 @@ export interface ModelArguments {
 export interface ChatArguments extends ModelArguments {
   readonly command: 'chat';
   readonly message: string;
-  readonly maxTokens: number | undefined;
-  readonly temperature: number | undefined;
-  readonly seed: number | undefined;
+  /** What was asked for of `generate`. */
+  readonly options: ChatSampling;
+}
+
+/** How `weblora chat` draws tokens; all of it may be left out. */
+export interface ChatSampling {
+  readonly maxTokens?: number;
+  readonly temperature?: number;
+  readonly topP?: number;
+  readonly topK?: number;
+  readonly minP?: number;
+  readonly repetitionPenalty?: number;
+  readonly presencePenalty?: number;
+  readonly frequencyPenalty?: number;
+  readonly seed?: number;
 }
 
 /** `weblora run-batch`; `-` is standard input or output. */
@@ -64,8 +79,8 @@ export function parseArguments(words: readonly string[], output: UsageOutput): C
     .exitOverride()
     .configureOutput({ writeOut: output.out, writeErr: output.err });
   chatCommand(program).action((model: string, options: ChatOptions, command: Command) => {
-    const { message, maxTokens, temperature, seed } = options;
-    parsed = { command: 'chat', ...modelArguments(model, options, command), message, maxTokens, temperature, seed };
+    const { message } = options;
+    parsed = { command: 'chat', ...modelArguments(model, options, command), message, options: pick(options, SAMPLING) };
   });
   batchCommand(program).action((options: BatchOptions, command: Command) => {
     const { model, input, output: target } = options;
@@ -87,16 +102,34 @@ interface ModelOptions {
   readonly precision?: 'exact' | 'half';
   readonly deterministic?: boolean;
   readonly poolMemory?: number;
+  readonly maxNumSeqs?: number;
+  readonly maxNumBatchedTokens?: number;
+  readonly maxLoras?: number;
+  readonly enablePrefixCaching: boolean;
   readonly software?: boolean;
   readonly stats?: boolean;
   readonly debug?: boolean;
 }
 
-interface ChatOptions extends ModelOptions {
+interface ChatOptions extends ModelOptions, ChatSampling {
   readonly message: string;
-  readonly maxTokens?: number;
-  readonly temperature?: number;
-  readonly seed?: number;
+}
+
+const SAMPLING = [
+  'maxTokens',
+  'temperature',
+  'topP',
+  'topK',
+  'minP',
+  'repetitionPenalty',
+  'presencePenalty',
+  'frequencyPenalty',
+  'seed',
+] as const;
+
+/** Of an object those of these fields that are there. */
+function pick<T extends object, Name extends keyof T>(given: T, names: readonly Name[]): Pick<T, Name> {
+  return Object.fromEntries(names.filter((name) => given[name] !== undefined).map((name) => [name, given[name]])) as Pick<T, Name>;
 }
 
 interface BatchOptions extends ModelOptions {
@@ -112,7 +145,13 @@ function chatCommand(program: Command): Command {
     .argument('<model>', 'folder or address of the base model', filled)
     .requiredOption('--message <text>', 'the message', filled)
     .option('--max-tokens <n>', 'tokens of each answer (default: the rest of the context)', integer(1))
-    .option('--temperature <t>', '0 is greedy, the default', temperatureValue)
+    .option('--temperature <t>', '0 is greedy, the default', between(0, 2))
+    .option('--top-p <p>', 'with --temperature: only the likeliest tokens that sum to this probability', positive(1))
+    .option('--top-k <n>', 'with --temperature: only the n likeliest tokens (0: all)', integer(0))
+    .option('--min-p <p>', 'with --temperature: only tokens this times as likely as the likeliest', between(0, 1))
+    .option('--repetition-penalty <r>', 'above 1: tokens of prompt and answer again are less likely', positive())
+    .option('--presence-penalty <p>', 'taken from the logits of tokens in the answer so far', between(-2, 2))
+    .option('--frequency-penalty <p>', 'the same, times how often', between(-2, 2))
     .option('--seed <n>', 'with --temperature: the same seed gives the same answers', integer(0));
   return withModelOptions(command);
 }
@@ -135,8 +174,12 @@ function withModelOptions(command: Command): Command {
     .addOption(new Option('--precision <kind>', 'exact: weights as stored, 32-bit cache and adapters').choices(['exact', 'half']))
     .option('--deterministic', 'the same answer, bit for bit, in any batch')
     .option('--pool-memory <bytes>', 'for cache and adapters together, as 512M or 2G', byteCount)
+    .option('--max-num-seqs <n>', 'requests that run at once (default: 64)', integer(1))
+    .option('--max-num-batched-tokens <n>', 'tokens of one step, prompts and answers together (default: 128)', integer(1))
+    .option('--max-loras <n>', 'distinct adapters among the requests that run at once (default: 32)', integer(1))
+    .option('--no-enable-prefix-caching', 'compute every prompt whole, even where it begins as an earlier one')
     .option('--software', 'compute on the processor even where there is a GPU')
-    .option('--stats', 'print the engine’s counters as JSON on standard error at the end')
+    .option('--stats', 'print what the engine counted on standard error at the end; the last line is JSON')
     .option('--debug', 'print stack traces');
 }
 
@@ -161,6 +204,12 @@ function modelArguments(model: string, options: ModelOptions, command: Command):
     precision: options.precision,
     deterministic: options.deterministic ?? false,
     poolMemory: options.poolMemory,
+    limits: {
+      ...(options.maxNumSeqs === undefined ? {} : { sequences: options.maxNumSeqs }),
+      ...(options.maxNumBatchedTokens === undefined ? {} : { batchRows: options.maxNumBatchedTokens }),
+      ...(options.maxLoras === undefined ? {} : { adapters: options.maxLoras }),
+    },
+    prefixCache: options.enablePrefixCaching,
     software: options.software ?? false,
     stats: options.stats ?? false,
     debug: options.debug ?? false,
@@ -197,10 +246,20 @@ function integer(min: number): (value: string) => number {
   };
 }
 
-function temperatureValue(value: string): number {
-  const number = /^\d*\.?\d+$/.test(value) ? Number(value) : Number.NaN;
-  if (number >= 0 && number <= 2) return number;
-  throw new InvalidArgumentError('Expected a number from 0 to 2.');
+function between(least: number, most: number): (value: string) => number {
+  return decimal(`from ${least} to ${most}`, (number) => number >= least && number <= most);
+}
+
+function positive(most = Infinity): (value: string) => number {
+  return decimal(most === Infinity ? 'above 0' : `above 0, up to ${most}`, (number) => number > 0 && number <= most);
+}
+
+function decimal(range: string, allows: (number: number) => boolean): (value: string) => number {
+  return (value) => {
+    const number = /^-?\d*\.?\d+$/.test(value) ? Number(value) : Number.NaN;
+    if (allows(number)) return number;
+    throw new InvalidArgumentError(`Expected a number ${range}.`);
+  };
 }
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };

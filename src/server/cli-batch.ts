@@ -1,6 +1,7 @@
 import type { CoreEngine } from '../engine/types.ts';
 import { recordLine, runBatch } from '../openai/batch.ts';
 import type { BatchProgress, BatchRecord } from '../openai/batch.ts';
+import { OPEN_ANSWERS } from '../openai/room.ts';
 import type { BatchArguments } from './cli-arguments.ts';
 import { openInput, openOutput } from './cli-files.ts';
 import type { RecordOutput } from './cli-files.ts';
@@ -8,6 +9,10 @@ import { say } from './cli-host.ts';
 import type { Host } from './cli-host.ts';
 import { splitLines } from './cli-lines.ts';
 import { startEngine } from './cli-start.ts';
+import { statsText } from './cli-stats.ts';
+
+/** Requests that an engine lets wait by default. */
+const MOST_OPEN = 4096;
 
 /**
  * `weblora run-batch`: a file of requests to a file of records. Returns 0: every line got its record. Throws what opening the files
@@ -22,7 +27,7 @@ export async function runBatchFile(args: BatchArguments, host: Host): Promise<nu
     const counts = await writeRecords(engine, input, output, args, host);
     await output.finish();
     say(host, counts);
-    if (args.stats) say(host, JSON.stringify(await engine.stats()));
+    if (args.stats) say(host, statsText(await engine.stats()));
     return 0;
   } catch (error) {
     const kept = await output.abandon();
@@ -43,7 +48,7 @@ async function writeRecords(
   const start = performance.now();
   const progress = progressLine(host);
   const counts = { answered: 0, refused: 0, wrong: 0, tokens: 0 };
-  const options = { baseNames: args.baseNames, signal: host.signal, onProgress: progress.show };
+  const options = { baseNames: args.baseNames, signal: host.signal, onProgress: progress.show, open: openAnswers(args) };
   try {
     for await (const record of runBatch(engine, splitLines(input), options)) {
       await output.write(recordLine(record));
@@ -58,6 +63,11 @@ async function writeRecords(
     `${counts.answered} answered, ${counts.refused} refused, ${counts.wrong} no requests; ` +
     `${counts.tokens} tokens in ${seconds.toFixed(1)} s, ${speed} tokens per second`
   );
+}
+
+/** Where more may run at once than by default, more must be open, to no more than a queue holds. */
+function openAnswers({ limits }: BatchArguments): number {
+  return Math.min(MOST_OPEN, Math.max(OPEN_ANSWERS, 2 * (limits.sequences ?? 0)));
 }
 
 function count(record: BatchRecord, counts: { answered: number; refused: number; wrong: number; tokens: number }): void {

@@ -6,6 +6,7 @@ import type { Host } from './cli-host.ts';
 import { liveFrame, painter, plainAnswer, summaryLine, wholeAnswers } from './cli-render.ts';
 import type { Voice } from './cli-render.ts';
 import { startEngine } from './cli-start.ts';
+import { statsText } from './cli-stats.ts';
 
 /** Milliseconds between two frames. */
 const FRAME = 40;
@@ -36,7 +37,7 @@ export async function runChat(args: ChatArguments, host: Host): Promise<number> 
     const stats = await engine.stats();
     const { sequences, adapters } = stats.maxBatch;
     await writeText(host.stdout, `${summaryLine({ tokens, seconds, batch: sequences, adapters })}\n`);
-    if (args.stats) say(host, JSON.stringify(stats));
+    if (args.stats) say(host, statsText(stats));
     return reportFailures(listeners, outcomes, host);
   } finally {
     await engine.close();
@@ -66,9 +67,7 @@ async function listen(
   try {
     const generation = engine.generate([{ role: 'user', content: args.message }], {
       ...options,
-      ...(args.maxTokens === undefined ? {} : { maxTokens: args.maxTokens }),
-      ...(args.temperature === undefined ? {} : { temperature: args.temperature }),
-      ...(args.seed === undefined ? {} : { seed: args.seed }),
+      ...args.options,
     });
     for await (const chunk of generation) {
       voice.text += chunk.text;

@@ -15,6 +15,8 @@ export async function startEngine(args: ModelArguments, host: Host): Promise<Cor
     gpu,
     deterministic: args.deterministic,
     signal: host.signal,
+    limits: args.limits,
+    prefixCache: args.prefixCache,
     ...(args.precision === undefined ? {} : { precision: args.precision }),
     ...(args.maxModelLength === undefined ? {} : { maxModelLength: args.maxModelLength }),
     ...(args.poolMemory === undefined ? {} : { memory: { pool: args.poolMemory } }),

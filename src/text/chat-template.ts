@@ -2,7 +2,9 @@ import { Environment, Interpreter, parse as parseTokens, tokenize } from '@huggi
 import { WebLoraError } from '../errors.ts';
 import { strftime } from './strftime.ts';
 import type { Tokenizer } from './tokenizer.ts';
-import { isObject } from './tokenizer-json.ts';
+import { isObject } from './json-value.ts';
+
+export { findChatTemplate } from './find-template.ts';
 
 /** Renders a conversation into the text a model was trained on. */
 export interface ChatTemplate {
@@ -17,30 +19,6 @@ const maxRange = 100_000;
 const maxRanges = 1_000_000;
 
 class Refusal extends Error {}
-
-/**
- * Finds a model's chat template: the file chat_template.jinja, else `chat_template` of tokenizer_config.json, where a list of
- * named templates gives the one named "default".
- *
- * @param chatTemplateJinja The text of chat_template.jinja, or undefined where there is no such file.
- * @param tokenizerConfig The parsed tokenizer_config.json, or undefined.
- * @returns The template's text; undefined where the model has none, or a list without a default.
- * @throws WebLoraError `file_invalid` if `chat_template` is neither text nor a list of `{ name, template }`.
- */
-export function findChatTemplate(chatTemplateJinja: string | undefined, tokenizerConfig: unknown): string | undefined {
-  if (chatTemplateJinja !== undefined) return chatTemplateJinja;
-  const template = isObject(tokenizerConfig) ? tokenizerConfig['chat_template'] : undefined;
-  if (template === undefined || template === null) return undefined;
-  if (typeof template === 'string') return template;
-  const isNamed = (entry: unknown): entry is { readonly name: string; readonly template: string } =>
-    isObject(entry) && typeof entry['name'] === 'string' && typeof entry['template'] === 'string';
-  if (Array.isArray(template) && template.every(isNamed)) return template.find((entry) => entry.name === 'default')?.template;
-  const found = JSON.stringify(template).slice(0, 80);
-  throw new WebLoraError(
-    'file_invalid',
-    `"chat_template" of tokenizer_config.json is ${found}, expected text or a list of { name, template }`,
-  );
-}
 
 /**
  * Compiles a chat template with what transformers gives to templates: the special tokens of tokenizer_config.json by name,

@@ -1,18 +1,11 @@
 import { WebLoraError } from '../errors.ts';
-
-/** An object of a JSON file, nothing known about its fields yet. */
-export type Json = Readonly<Record<string, unknown>>;
+import { isObject, type Json } from './json-value.ts';
 
 const largestId = 2 ** 31;
 
 // What Python's tokenizers call punctuation: ASCII punctuation and every character of Unicode's category P.
 const punctuation = '[\\p{P}\\x21-\\x2F\\x3A-\\x40\\x5B-\\x60\\x7B-\\x7E]';
 const byteLevelWords = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
-
-/** @returns Whether the value is an object of a JSON file: no array, not null. */
-export function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 /**
  * Checks a parsed tokenizer.json and rewrites what the JavaScript library computes differently from Python's tokenizers

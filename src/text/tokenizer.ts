@@ -1,6 +1,7 @@
 import { ByteFallbackDecoder, Tokenizer as LibraryTokenizer, SequenceDecoder } from '@huggingface/tokenizers';
 import { WebLoraError } from '../errors.ts';
-import { isObject, type Json, prepareTokenizerJson } from './tokenizer-json.ts';
+import { isObject, type Json } from './json-value.ts';
+import { prepareTokenizerJson } from './tokenizer-json.ts';
 
 /** Text to token ids and back. A transformers.js tokenizer can be wrapped into this shape. */
 export interface Tokenizer {

@@ -8,11 +8,13 @@ export interface AttentionInput extends Paging {
   readonly outStride: number;
 }
 
-/** out: (rows, outStride), heads · headDim of each row written: softmax(q · K / √headDim) · V over the positions 0..position. */
+/** out: (rows, outStride), heads · headDim of each row written: softmax(q · K / √headDim) · V over the positions 0..position; 0 for inert rows. */
 export function attention({ rows, qkv, pool, outStride, ...paging }: AttentionInput, out: Float64Array): void {
   const { heads, kvHeads, headDim } = paging;
   for (let row = 0; row < rows.length; row++) {
-    const { position, blockRow } = rows[row]!;
+    const { position, blockRow, kind } = rows[row]!;
+    if (kind === 'inert') out.fill(0, row * outStride, row * outStride + heads * headDim);
+    if (kind === 'inert') continue;
     for (let head = 0; head < heads; head++) {
       const kvHead = Math.floor(head / (heads / kvHeads));
       const q = (row * (heads + 2 * kvHeads) + head) * headDim;

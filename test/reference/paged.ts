@@ -15,6 +15,8 @@ export interface Paging {
 export interface PlacedRow {
   readonly position: number;
   readonly blockRow: number;
+  /** `inert`: a row of a sequence that has ended, of which nothing is kept. */
+  readonly kind?: 'inert';
 }
 
 /** Index of the first number of a key (`plane` 0) or value (`plane` 1) in the pool. */

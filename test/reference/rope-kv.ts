@@ -16,12 +16,13 @@ export function ropeTable(headDim: number, theta: number, positions: number): nu
   return table;
 }
 
-/** qkv: (rows, [heads | kv heads | kv heads], headDim), its q heads turned in place; pool: k turned and v as it is. */
+/** qkv: (rows, [heads | kv heads | kv heads], headDim), its q heads turned in place; pool: k turned and v as it is. Nothing of inert rows. */
 export function ropeKv({ rows, theta, ...paging }: RopeKvInput, qkv: Float64Array, pool: Float64Array): void {
   const { heads, kvHeads, headDim } = paging;
   const half = headDim / 2;
   for (let row = 0; row < rows.length; row++) {
-    const { position, blockRow } = rows[row]!;
+    const { position, blockRow, kind } = rows[row]!;
+    if (kind === 'inert') continue;
     for (let head = 0; head < heads + 2 * kvHeads; head++) {
       const at = (row * (heads + 2 * kvHeads) + head) * headDim;
       const isValue = head >= heads + kvHeads;

@@ -64,10 +64,21 @@ function emptyWeights(buffers: Buffers, config: ModelConfig, { groups }: ModelSh
   return { embedding, head: embedding, finalNorm: buffer, layers: Array.from({ length: config.layers }, () => layer) };
 }
 
-/** Two steps' worth of numbers: one row takes matmul-row, several take matmul-tile. */
-function planOf(rows: number): Plan {
+/** Steps' worth of numbers: one row takes matmul-row, several take matmul-tile; samplers with options have kernels of their own. */
+function planOf(rows: number, options: number): Plan {
   const nothing = { words: new Uint32Array(0), logitRowOf: [], samplerOf: [], readRows: 0, vRows: rows };
-  return { ...nothing, rows, segments: 1, rankQuads: 2, logitRows: rows, samplers: 1 };
+  return {
+    ...nothing,
+    rows,
+    segments: 1,
+    rankQuads: 2,
+    logitRows: rows,
+    samplers: 1,
+    adjusting: options,
+    filtering: options,
+    topK: options,
+    topP: options,
+  };
 }
 
 await describeNull('the forward pass', (provider) => {
@@ -109,10 +120,11 @@ await describeNull('the forward pass', (provider) => {
       pool: createPoolMemory(device, buffers, { layers: config.layers, pages: 2, pageBytes: 256, slots: 3, sites }),
       poolType,
       v: buffers.storage('v', LIMITS.rows * padded(config.hiddenSize) * 4),
+      adjust: buffers.storage('adjust', 256),
     });
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();
-    for (const plan of [planOf(1), planOf(8)]) {
+    for (const plan of [planOf(1, 0), planOf(8, 1)]) {
       for (const launch of launches) record(pass, launch.dispatch(plan), launch.threads(plan));
     }
     pass.end();

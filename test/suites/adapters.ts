@@ -1,7 +1,11 @@
+import type { LlamaSizes } from '../reference/llama.ts';
 import { source } from './fixtures.ts';
 import type { Environment, SuiteEngine } from './suite.ts';
 
 export const LLAMA = 'test/fixtures/arch/llama';
+
+/** What its config says. */
+export const LLAMA_SIZES: LlamaSizes = { layers: 2, heads: 4, kvHeads: 2, headDim: 16, ropeTheta: 10_000, normEps: 1e-6 };
 
 /** The adapters of the llama fixture that are served: ranks 3 to 64, all and few modules, one layer, patterns. */
 export const LLAMA_ADAPTERS = ['r8-all', 'r3-qv', 'r16-rslora', 'r64-mlp', 'layer1-only', 'rank-pattern', 'all-linear'] as const;

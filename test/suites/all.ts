@@ -2,6 +2,8 @@ import { batchingCases } from './batching.ts';
 import { frontdeskCases } from './frontdesk.ts';
 import { kernelCases } from './kernels.ts';
 import { parityCases } from './parity.ts';
+import { readbackCases } from './readback.ts';
+import { stepCases } from './steps.ts';
 import type { Case, Environment } from './suite.ts';
 
 /** Cases by the name of their suite. */
@@ -10,7 +12,9 @@ export type Suites = Readonly<Record<string, readonly Case[]>>;
 /** The suites that hold in every runtime. */
 export function allSuites(environment: Environment): Suites {
   return {
+    'results on their way back': readbackCases(environment),
     'kernels against their twins': kernelCases(environment),
+    'what steps keep between them': stepCases(environment),
     'parity with transformers and PEFT, exact': parityCases(environment, 'exact'),
     'parity with transformers and PEFT, half': parityCases(environment, 'half'),
     'the same logits in any batch': batchingCases(environment),

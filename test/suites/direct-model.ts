@@ -1,4 +1,5 @@
 import { readAdapter } from '../../src/adapters/adapter.ts';
+import { createAdapterCache } from '../../src/adapters/cache.ts';
 import { createAdapterPool } from '../../src/adapters/pool.ts';
 import { createPages } from '../../src/engine/pages.ts';
 import { pagesNeeded } from '../../src/engine/sequence.ts';
@@ -26,37 +27,42 @@ export interface DirectSettings {
   readonly sequences?: number;
   readonly batchRows?: number;
   readonly poolBytes?: number;
+  /** Steps that may be in flight at once; default 2. */
+  readonly depth?: number;
 }
 
 /** Builds a model on the provider's device. Throws what building throws. */
 export async function openDirectModel(provider: GpuProvider, folder: Folder, settings: DirectSettings): Promise<DirectModel> {
-  const { precision, sequences = 64, batchRows = 1024, poolBytes = 16 << 20 } = settings;
+  const { precision, sequences = 64, batchRows = 1024, poolBytes = 16 << 20, depth = 2 } = settings;
   const gpu = await openGpu(provider);
   const config = parseModelConfig(await readJson(folder, 'config.json'), folder.location);
   const model = await buildModel(
     gpu,
     await openSafetensors(folder, 'model'),
     config,
-    { precision, maxModelLength: undefined, poolBytes, sequences, batchRows, depth: 2 },
+    { precision, maxModelLength: undefined, poolBytes, sequences, batchRows, depth },
     { onProgress: () => undefined, signal: undefined },
   );
   const pages = createPages(model.pool.pages);
-  const pool = createAdapterPool(model.pool, model.shape.table, pages);
+  const pool = createAdapterPool(model.pool, model.shape.table);
+  const cache = createAdapterCache(pages, model.pool.slots, () => 0);
+  let placed = 0;
   const held = new Map<number, readonly number[]>();
   return {
     model,
     place: async (adapter) => {
       const packed = await readAdapter(adapter, model.shape.table, precision);
       await model.reserveRank(packed.rank4);
-      const placement = pool.place(packed);
+      const placement = cache.place(`adapter ${placed++}`, pool.pagesOf(packed));
       if (!placement) throw new Error(`No room in the pool for ${adapter.location}`);
+      pool.write(placement, packed);
       return { slot: placement.slot, scale: 1, rank4: packed.rank4 };
     },
     open: (slot, tokens) => {
       const taken = pages.take(pagesNeeded(tokens, 1));
       if (!taken) throw new Error(`No pages for ${tokens} tokens`);
       held.set(slot, taken);
-      model.setPages(slot, taken);
+      model.setPages(slot, 0, taken);
       return taken;
     },
     close: (slot) => {

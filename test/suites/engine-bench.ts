@@ -63,8 +63,17 @@ export function same(found: unknown, expected: unknown, what: string): void {
   check(left === right, () => `${what}: ${left}, expected ${right}`);
 }
 
-/** Nobody runs or waits, and no page is held by a request. */
+/** Nobody runs or waits, and every page that is not free is a beginning that is kept. */
 export async function idle(engine: CoreEngine): Promise<void> {
   const { running, waiting, pages }: Stats = await engine.stats();
-  same({ running, waiting, kv: pages.kv }, { running: 0, waiting: 0, kv: 0 }, 'what is left behind');
+  same({ running, waiting, held: pages.kv - pages.idle }, { running: 0, waiting: 0, held: 0 }, 'what is left behind');
+}
+
+/** Waits for something that comes by itself. Throws where it has not within a minute. */
+export async function until(condition: () => Promise<boolean>): Promise<void> {
+  const began = performance.now();
+  while (!(await condition())) {
+    check(performance.now() - began < 60_000, () => `it did not come within a minute: ${String(condition)}`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
 }

@@ -44,7 +44,7 @@ async function checkEndings(engine: CoreEngine): Promise<void> {
   const all = await run(engine, { maxTokens: 12 });
   same(
     [all.tokens.length, all.finish, all.stopReason, all.usage],
-    [12, 'length', undefined, { promptTokens: 5, completionTokens: 12 }],
+    [12, 'length', undefined, { promptTokens: 5, cachedTokens: 0, completionTokens: 12 }],
     'length',
   );
   same(all.text, WORDS.decode(all.tokens), 'text');

@@ -35,7 +35,7 @@ async function openEngine(environment: Environment, precision: Precision): Promi
     model: await source(environment, `${MODEL}/base`),
     precision,
     memory: { pool: 128 << 20 },
-    limits: { sequences: 108, batchRows: 256 },
+    limits: { sequences: 108, batchRows: 256, stepMs: 60_000 },
   });
   for (const name of ADAPTERS) {
     await engine.adapters.add(name, await source(environment, `${MODEL}/adapters/${name}`));

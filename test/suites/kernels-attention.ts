@@ -1,5 +1,5 @@
 import { attention, attentionThreads } from '../../src/kernels/attention.ts';
-import { COMMON, POOL, type PoolType } from '../../src/kernels/libraries.ts';
+import { COMMON, POOL, STATE, type PoolType } from '../../src/kernels/libraries.ts';
 import { ropeKv, ropeKvThreads } from '../../src/kernels/rope-kv.ts';
 import type { FloatDtype } from '../../src/formats/half.ts';
 import { attention as attentionTwin } from '../reference/attention.ts';
@@ -7,7 +7,7 @@ import { poolIndex, type Paging, type PlacedRow } from '../reference/paged.ts';
 import { ropeKv as ropeKvTwin, ropeTable } from '../reference/rope-kv.ts';
 import { bits, checkClose, checkSame, loaded, poison, stored, uniform } from './kernel-harness.ts';
 import type { Harness, Words } from './kernel-harness.ts';
-import { STEP, stepWords } from './kernel-step.ts';
+import { STEP, stepWords, type StepRow } from './kernel-step.ts';
 import type { Case } from './suite.ts';
 
 const DTYPES: Readonly<Record<PoolType, FloatDtype>> = { f32: 'F32', f16: 'F16' };
@@ -72,7 +72,20 @@ function filledPool(paging: Paging, type: PoolType, size: number): Words {
 const ATTENDING: readonly PlacedRow[] = [
   ...CONTEXTS.map((context, blockRow) => ({ position: context - 1, blockRow })),
   ...[61, 62, 63, 64, 65, 66, 67].map((position) => ({ position, blockRow: 7 })),
+  { position: 100, blockRow: 7, kind: 'inert' },
+  { position: 100, blockRow: 7 },
 ];
+
+/** Token and done of two slots, the first one done. */
+const SLOTS = Uint32Array.of(5, 1, 6, 0);
+
+/** Inert rows find their slot done; of the others some find theirs not done, and some were given their token. */
+const stepRows = (rows: readonly PlacedRow[]): StepRow[] =>
+  rows.map(({ position, blockRow, kind }, i) => ({
+    position,
+    blockRow,
+    token: kind === 'inert' ? { slot: 0 } : i % 2 === 0 ? { slot: 1 } : 0,
+  }));
 
 interface Attending {
   readonly type: PoolType;
@@ -110,8 +123,8 @@ async function attend(harness: Harness, { type, paging, pool, outStride }: Atten
       PAGES_PER_ROW,
       SCALE: { f32: 1 / Math.sqrt(headDim) },
     },
-    libraries: [...COMMON, POOL[type]],
-    buffers: { step: stepWords({ rows }), blocks: paging.blocks, qkv, pool, out: before },
+    libraries: [...COMMON, STATE, POOL[type]],
+    buffers: { step: stepWords({ rows: stepRows(rows) }), blocks: paging.blocks, state: SLOTS, qkv, pool, out: before },
     threads: attentionThreads(rows.length, kvHeads),
   });
   return { before, after: out };
@@ -146,7 +159,7 @@ const WRITING: readonly PlacedRow[] = [
   { position: 129, blockRow: 7 },
   { position: 15, blockRow: 2 },
   ...[14, 15, 16].map((position) => ({ position, blockRow: 3 })),
-  { position: 64, blockRow: 6 },
+  { position: 64, blockRow: 6, kind: 'inert' },
   { position: 17, blockRow: 5 },
   { position: 40, blockRow: 4 },
 ];
@@ -164,11 +177,12 @@ async function checkRopeKv(harness: Harness, type: PoolType, shape: Heads, rowCo
   const after = await harness.run({
     kernel: ropeKv,
     constants: { ...STEP, HEADS: heads, KV_HEADS: kvHeads, DIM4: headDim / 4, QKV_STRIDE4: width / 4, PAGES_PER_ROW },
-    libraries: [...COMMON, POOL[type]],
+    libraries: [...COMMON, STATE, POOL[type]],
     buffers: {
-      step: stepWords({ rows }),
+      step: stepWords({ rows: stepRows(rows) }),
       rope: bits(Float32Array.from(ropeTable(headDim, THETA, 130))),
       blocks: paging.blocks,
+      state: SLOTS,
       qkv,
       pool,
     },

@@ -1,5 +1,5 @@
 import type { WeightType } from '../../src/kernels/libraries.ts';
-import { COMMON, WEIGHTS } from '../../src/kernels/libraries.ts';
+import { COMMON, STATE, WEIGHTS } from '../../src/kernels/libraries.ts';
 import { embed, embedThreads } from '../../src/kernels/embed.ts';
 import { matmulRow, matmulRowThreads } from '../../src/kernels/matmul-row.ts';
 import { matmulTile, matmulTileThreads } from '../../src/kernels/matmul-tile.ts';
@@ -44,19 +44,19 @@ async function checkEmbed(harness: Harness, type: WeightType, width: number): Pr
     { first: 20, count: 17 },
   ];
   const weights = rounded(matrix(vocabulary, width, 1, width), DTYPES[type]);
-  const state = Uint32Array.of(5, 36, 20, 19);
+  const state = Uint32Array.of(5, 1, 36, 0, 20, 1, 19, 0); // token and done of each slot
   const all: readonly StepRow[] = [3, 19, 20, { slot: 1 }, 36, 0, { slot: 3 }, 4_000_000, { slot: 2 }].map((token) => ({ token }));
   const stride = padded(width);
   const checkCount = async (count: number): Promise<void> => {
     const rows = all.slice(0, count);
-    const tokens = rows.map(({ token }) => (typeof token === 'number' ? token : state[token!.slot]!));
+    const tokens = rows.map(({ token }) => (typeof token === 'number' ? token : state[2 * token!.slot]!));
     for (const { first, count: held } of chunks) {
       const part = weights.slice(first * stride, (first + held) * stride);
       const x = poison((count + 2) * stride, 'output');
       const after = await harness.run({
         kernel: embed,
         constants: { ...STEP, VOCABULARY: vocabulary, FIRST: first, COUNT: held, WIDTH8: stride / 8 },
-        libraries: [...COMMON, WEIGHTS[type]],
+        libraries: [...COMMON, STATE, WEIGHTS[type]],
         buffers: { step: stepWords({ rows }), weights: stored(part, DTYPES[type]), state, x },
         threads: embedThreads(count, stride / 8),
       });

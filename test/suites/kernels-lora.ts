@@ -1,7 +1,7 @@
 import { COMMON, DESCRIPTORS, POOL, type PoolType } from '../../src/kernels/libraries.ts';
 import { loraExpand, loraExpandThreads } from '../../src/kernels/lora-expand.ts';
 import { loraShrink, loraShrinkThreads, SPLIT_COLUMNS, splitsOf } from '../../src/kernels/lora-shrink.ts';
-import { SEGMENT_ROWS } from '../../src/kernels/step-layout.ts';
+import { MAX_PARTS, SEGMENT_ROWS } from '../../src/kernels/step-layout.ts';
 import type { FloatDtype } from '../../src/formats/half.ts';
 import type { LoraMatrices, LoraSegment } from '../reference/lora.ts';
 import { loraExpand as expandTwin } from '../reference/lora-expand.ts';
@@ -202,6 +202,30 @@ async function checkMixed(harness: Harness, type: PoolType, width: number): Prom
   await checkBatch(harness, adapters, batchOf(width, rows, segmentsOf(MIXED, SEGMENT_ROWS)), `${type}, width ${width}, mixed adapters`);
 }
 
+const EIGHT: Parts = [0.5, -1, 0, 2, -0.25, 1, 0.125, -3].map((scale, i) => ({ slot: [1, 2, 3, 4, 5, 0, 4, 2][i]!, scale }));
+
+/** Rows that sum as many adapters as a row may, and fewer: the same one twice, one at scale 0, none at all. */
+const BLENDED: readonly Run[] = [
+  { rows: 5, parts: EIGHT },
+  { rows: 1, parts: EIGHT.slice(2, 5) },
+  { rows: 2, parts: [] },
+  { rows: 1, parts: EIGHT.slice(2, 3) },
+  { rows: 9, parts: EIGHT.slice(1).reverse() },
+];
+
+async function checkBlended(harness: Harness, type: PoolType): Promise<void> {
+  const width = 516;
+  const rows = BLENDED.reduce((sum, run) => sum + run.rows, 0);
+  check(EIGHT.length === MAX_PARTS, () => `${EIGHT.length} parts`);
+  const adapters = placeAdapters(type, width);
+  await checkBatch(
+    harness,
+    adapters,
+    batchOf(width, rows, segmentsOf(BLENDED, SEGMENT_ROWS)),
+    `${type}, up to ${MAX_PARTS} adapters a row`,
+  );
+}
+
 async function checkRuns(harness: Harness, type: PoolType, width: number): Promise<void> {
   const adapters = placeAdapters(type, width);
   const checkRun = async (rows: number): Promise<void> => {
@@ -255,6 +279,7 @@ export function loraCases(harness: () => Promise<Harness>): Case[] {
       const name = `lora ${type}, width ${width}: ranks 4 to 64, several adapters a row, and none in one dispatch`;
       cases.push({ name, run: async () => checkMixed(await harness(), type, width) });
     }
+    cases.push({ name: `lora ${type}: sums of up to ${MAX_PARTS} adapters`, run: async () => checkBlended(await harness(), type) });
     cases.push({ name: `lora ${type}: any number of rows of one adapter`, run: async () => checkRuns(await harness(), type, 100) });
     const name = `lora ${type}: segments of 1 to 4 rows give the same bits`;
     cases.push({ name, run: async () => checkCuts(await harness(), type) });

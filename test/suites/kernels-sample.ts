@@ -1,70 +1,17 @@
 import { defineKernel } from '../../src/gpu/kernel.ts';
-import { COMMON, PHILOX } from '../../src/kernels/libraries.ts';
-import { sampleChunk, SAMPLE_CHUNK, sampleChunkThreads } from '../../src/kernels/sample-chunk.ts';
-import { sampleMerge, sampleMergeThreads } from '../../src/kernels/sample-merge.ts';
+import { PHILOX } from '../../src/kernels/libraries.ts';
+import { SAMPLE_CHUNK } from '../../src/kernels/sample-chunk.ts';
 import { POISONED } from '../../src/kernels/step-layout.ts';
 import gridLibrary from '../../shaders/lib/grid.wgsl?raw';
 import { philox, PHILOX_ANSWERS } from '../reference/philox.ts';
 import { gumbel, sample } from '../reference/sample.ts';
 import { bits, checkSame, poison, uniform } from './kernel-harness.ts';
-import type { Floats, Harness, Words } from './kernel-harness.ts';
-import { floatBits, STEP, stepWords, type StepSampler } from './kernel-step.ts';
+import type { Floats, Harness } from './kernel-harness.ts';
+import { greedy, runMerge, runSampling, scoresOf, STATE_SLOTS } from './kernel-sampling.ts';
+import { floatBits, type StepSampler } from './kernel-step.ts';
 import gridProbe from './probes/grid.wgsl?raw';
 import philoxProbe from './probes/philox.wgsl?raw';
 import { check, type Case } from './suite.ts';
-
-const STATE_SLOTS = 12;
-
-interface Sampling {
-  readonly vocabulary: number;
-  /** (vocabulary) each, by logit row. */
-  readonly logits: readonly Floats[];
-  readonly samplers: readonly StepSampler[];
-}
-
-/** sample-chunk, then sample-merge. Rows of logits end in poison, as the last quad of a vocabulary may. */
-async function runSampling(harness: Harness, { vocabulary, logits, samplers }: Sampling) {
-  const stride = Math.ceil(vocabulary / 4) * 4 + 4;
-  const chunks = Math.ceil(vocabulary / SAMPLE_CHUNK);
-  const step = stepWords({ samplers });
-  const rows = poison((logits.length + 1) * stride, 'input');
-  for (const [row, values] of logits.entries()) rows.set(bits(values), row * stride);
-  const found = await harness.run({
-    kernel: sampleChunk,
-    constants: { ...STEP, VOCABULARY: vocabulary, LOGITS_STRIDE4: stride / 4, CHUNKS: chunks, CHUNK4: SAMPLE_CHUNK / 4 },
-    libraries: [...COMMON, PHILOX],
-    buffers: { step, logits: rows, best: poison((samplers.length + 1) * chunks * 4, 'output') },
-    threads: sampleChunkThreads(samplers.length, chunks),
-  });
-  const behind = found.best.subarray(samplers.length * chunks * 4);
-  checkSame('sample-chunk behind the last sampler', behind, poison(behind.length, 'output'));
-  return { ...(await runMerge(harness, step, found.best, chunks, samplers)), best: found.best };
-}
-
-async function runMerge(harness: Harness, step: Words, best: Words, chunks: number, samplers: readonly StepSampler[]) {
-  const { ids, state } = await harness.run({
-    kernel: sampleMerge,
-    constants: { ...STEP, CHUNKS: chunks },
-    libraries: COMMON,
-    buffers: { step, best, state: poison(STATE_SLOTS, 'output'), ids: poison(samplers.length + 2, 'output') },
-    threads: sampleMergeThreads(samplers.length),
-  });
-  checkSame('ids behind the last sampler', ids.subarray(samplers.length), poison(2, 'output'));
-  for (let slot = 0; slot < STATE_SLOTS; slot++) {
-    const owner = samplers.findIndex(({ stateSlot }) => stateSlot === slot);
-    if (owner === -1) checkSame(`state slot ${slot}, which is nobody's`, state.subarray(slot, slot + 1), poison(1, 'output'));
-    else if (ids[owner] !== POISONED) checkSame(`state slot ${slot}`, state.subarray(slot, slot + 1), ids.subarray(owner, owner + 1));
-  }
-  return { ids, state };
-}
-
-const greedy = (logitRow: number, stateSlot: number): StepSampler => ({
-  logitRow,
-  stateSlot,
-  inverseTemperature: 0,
-  seed: [0, 0],
-  position: 0,
-});
 
 /** Logits of few different values, so that most rows have ties; `best` tokens share the largest. */
 function tied(vocabulary: number, best: readonly number[], seed: number): Floats {
@@ -99,7 +46,8 @@ async function checkPoison(harness: Harness, inverseTemperature: number): Promis
     bad.map(() => POISONED),
   );
   check(ids[bad.length]! < vocabulary, () => `the finite row has id ${ids[bad.length]}`);
-  for (const token of state.subarray(0, bad.length)) check(token < vocabulary, () => `the state slot of a bad row holds ${token}`);
+  for (let row = 0; row < bad.length; row++)
+    check(state[2 * row]! < vocabulary, () => `the state slot of a bad row holds ${state[2 * row]}`);
 }
 
 /** Score bits, token and poison of one chunk. */
@@ -115,7 +63,7 @@ async function checkMerge(harness: Harness): Promise<void> {
     [candidate(1, 7, 0), candidate(2, 300, 0), candidate(-5, 600, 1)],
   ];
   best.set(rows.flat(2));
-  const { ids } = await runMerge(harness, stepWords({ samplers }), best, 3, samplers);
+  const { ids } = await runMerge(harness, { vocabulary: 700, samplers, best, chunks: 3 });
   checkSame('merged tokens', ids.subarray(0, 4), [300, 7, 600, POISONED]);
 }
 
@@ -144,11 +92,6 @@ async function checkTemperature(harness: Harness): Promise<void> {
   }
   check(new Set(ids.subarray(0, 9)).size > 5, () => `nine draws gave ${[...ids.subarray(0, 9)].join()}`);
   checkSame('the same seed and position in the same row', [ids[9]!], [ids[0]!]);
-}
-
-function scoresOf(best: Words, sampler: number, chunks: number): number[] {
-  const scores = new Float32Array(best.buffer, best.byteOffset, best.length);
-  return Array.from({ length: chunks }, (_, chunk) => scores[(sampler * chunks + chunk) * 4]!);
 }
 
 /** Seeds (at position 0) whose Philox words give token 0 the largest uniform numbers and the smallest, in steps of 2^-23. */

@@ -1,6 +1,8 @@
 import { openHarness, type Harness } from './kernel-harness.ts';
+import { adjustCases } from './kernels-adjust.ts';
 import { attentionCases } from './kernels-attention.ts';
 import { denseCases } from './kernels-dense.ts';
+import { filterCases } from './kernels-filter.ts';
 import { loraCases } from './kernels-lora.ts';
 import { sampleCases } from './kernels-sample.ts';
 import type { Case, Environment } from './suite.ts';
@@ -9,5 +11,6 @@ import type { Case, Environment } from './suite.ts';
 export function kernelCases({ gpu }: Pick<Environment, 'gpu'>): Case[] {
   let opened: Promise<Harness> | undefined;
   const harness = (): Promise<Harness> => (opened ??= openHarness(gpu));
-  return [...denseCases(harness), ...loraCases(harness), ...attentionCases(harness), ...sampleCases(harness)];
+  const suites = [denseCases, loraCases, attentionCases, sampleCases, filterCases, adjustCases];
+  return suites.flatMap((cases) => cases(harness));
 }

@@ -90,7 +90,7 @@ async function openEngine(environment: Environment, family: Family, precision: P
     model: await source(environment, `${family.path}/base`),
     precision,
     memory: { pool: 16 << 20 },
-    limits: { batchRows: 1024 },
+    limits: { batchRows: 1024, stepMs: 600_000 }, // all prompts in one step, however slow the device
   });
   for (const name of family.adapters) {
     await engine.adapters.add(name, await source(environment, `${family.path}/adapters/${name}`));

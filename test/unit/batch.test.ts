@@ -46,6 +46,95 @@ describe('a batch file', () => {
     expect(engine.cancelled()).toBe(2);
   });
 
+  describe('a long file', () => {
+    /** An engine whose answers wait until they are let go, in any order. */
+    function gated() {
+      const open: (() => void)[] = [];
+      const fake = fakeEngine();
+      const generate: FakeEngine['generate'] = (prompt, options) => {
+        const generation = fake.generate(prompt, options);
+        const gate = new Promise<void>((resolve, reject) => {
+          open.push(resolve);
+          options?.signal?.addEventListener('abort', () => reject(options.signal?.reason as Error));
+        });
+        return { ...generation, result: () => gate.then(() => generation.result()) };
+      };
+      return { engine: { ...fake, generate }, open };
+    }
+    const settle = () => new Promise((resolve) => setTimeout(resolve, 5));
+
+    test('is read on as answers end, so that no more are open than may be; the order stays', async () => {
+      const { engine, open } = gated();
+      const running = records(
+        Array.from({ length: 7 }, (_, index) => line(`${index}`)),
+        engine,
+        { open: 3 },
+      );
+      await settle();
+      expect(open).toHaveLength(3);
+      open[2]!();
+      open[1]!();
+      await settle();
+      expect(open).toHaveLength(5);
+      for (let next = 0; next < 7; next++) {
+        open[next]!();
+        await settle();
+      }
+      expect((await running).map((record) => record.custom_id)).toEqual(['0', '1', '2', '3', '4', '5', '6']);
+    });
+
+    test('counts every answer that a line asks for, and lets one that asks for too many run alone', async () => {
+      const { engine, open } = gated();
+      const lines = [line('a', 'x', { n: 2 }), line('b'), line('c', 'x', { prompt: ['x', 'y'], n: 3 }), '{'];
+      const running = records(lines, engine, { open: 3 });
+      for (const [seen, next] of [
+        [3, 0],
+        [3, 1],
+        [3, 2],
+        [9, 3],
+      ] as const) {
+        await settle();
+        expect(open).toHaveLength(seen);
+        open[next]!();
+      }
+      for (const end of open) end();
+      expect((await running).map(({ response, error }) => response?.status_code ?? error?.code)).toEqual([
+        200,
+        200,
+        200,
+        'invalid_json_line',
+      ]);
+    });
+
+    test('does not wait for the answers of a request that will be refused', async () => {
+      const { engine, open } = gated();
+      const running = records([line('a'), line('b', 'x', { n: 1e9 }), line('c')], engine, { open: 3 });
+      await settle();
+      expect(open).toHaveLength(2);
+      for (const end of open) end();
+      expect((await running).map(({ response }) => response?.status_code)).toEqual([200, 400, 200]);
+    });
+
+    test('asks for some hundreds of answers at once', async () => {
+      const { engine, open } = gated();
+      const controller = new AbortController();
+      const lines = Array.from({ length: 600 }, (_, index) => line(`${index}`));
+      const running = records(lines, engine, { signal: controller.signal });
+      await settle();
+      expect(open).toHaveLength(512);
+      controller.abort();
+      await expect(running).rejects.toMatchObject({ name: 'AbortError' });
+      await settle();
+      expect(open).toHaveLength(512);
+    });
+  });
+
+  test('a request that the engine has no room for is refused alone', async () => {
+    const [full, next] = await records([line('a', 'FULL'), line('b')]);
+    expect(full?.response).toMatchObject({ status_code: 503, body: { error: { code: 'overloaded', type: 'server_error' } } });
+    expect(next?.response?.status_code).toBe(200);
+  });
+
   test.each<[string, BatchLine, string, string | null]>([
     ['no JSON', '{', 'invalid_json_line', null],
     ['no object', '[1]', 'invalid_json_line', null],

@@ -87,16 +87,46 @@ describe('arguments', () => {
       '0.5',
       '--seed',
       '3',
+      '--max-num-seqs',
+      '8',
+      '--max-num-batched-tokens',
+      '96',
+      '--max-loras',
+      '4',
+      '--no-enable-prefix-caching',
     ];
-    await main([...chat, ...options, '--max-tokens', '9'], host);
+    const sampling = ['--top-p', '.9', '--top-k', '40', '--min-p', '0.05', '--repetition-penalty', '1.1'];
+    const penalties = ['--presence-penalty', '-0.5', '--frequency-penalty', '2'];
+    await main([...chat, ...options, ...sampling, ...penalties, '--max-tokens', '9'], host);
     expect(started.options).toMatchObject({
       model: 'models/base',
       maxModelLength: 64,
       precision: 'half',
       deterministic: true,
       memory: { pool: 2 ** 21 },
+      limits: { sequences: 8, batchRows: 96, adapters: 4 },
+      prefixCache: false,
     });
-    expect(started.engine?.calls[0]?.options).toMatchObject({ maxTokens: 9, temperature: 0.5, seed: 3 });
+    const { signal, ...asked } = started.engine?.calls[0]?.options ?? {};
+    expect(signal).toBe(host.signal);
+    expect(asked).toEqual({
+      maxTokens: 9,
+      temperature: 0.5,
+      topP: 0.9,
+      topK: 40,
+      minP: 0.05,
+      repetitionPenalty: 1.1,
+      presencePenalty: -0.5,
+      frequencyPenalty: 2,
+      seed: 3,
+    });
+  });
+
+  test('what is not given is left to the engine', async () => {
+    const { host, started } = testHost();
+    await main(chat, host);
+    expect(started.options).toMatchObject({ limits: {}, prefixCache: true });
+    expect(Object.keys(started.engine?.calls[0]?.options ?? {})).toEqual(['signal']);
   });
 
   test.each<[readonly string[], RegExp]>([
@@ -111,6 +141,11 @@ describe('arguments', () => {
     [['chat', 'm', '--message', 'x', '--precision', 'f16'], /exact, half/],
     [['chat', 'm', '--message', 'x', '--max-model-len', '1.5'], /whole number/],
     [['chat', 'm', '--message', 'x', '--temperature', '3'], /0 to 2/],
+    [['chat', 'm', '--message', 'x', '--top-p', '0'], /above 0, up to 1/],
+    [['chat', 'm', '--message', 'x', '--top-k', '-1'], /whole number/],
+    [['chat', 'm', '--message', 'x', '--repetition-penalty', '0'], /above 0/],
+    [['chat', 'm', '--message', 'x', '--presence-penalty', '-2.1'], /-2 to 2/],
+    [['chat', 'm', '--message', 'x', '--max-num-seqs', '0'], /whole number/],
     [['chat', 'm', '--message', 'x', '--pool-memory', '2X'], /512M/],
     [['chat', 'm', '--message', 'x', 'y'], /too many arguments/],
     [['run-batch', '-i', 'x', '-o', 'y'], /--model/],
@@ -274,8 +309,20 @@ describe('run-batch', () => {
     expect(records[2]?.response?.body).toMatchObject({ model: 'json', choices: [{ text: 'json says Hi' }] });
     expect(written.out).toBe('');
     expect(written.err).toMatch(/3 answered, 0 refused, 1 no requests; \d+ tokens/);
+    expect(written.err).toContain('first token: 30.0 ms (p95 40.0, most 50.0); between two: 5.0 ms (p95 6.0, most 7.0)\n');
+    expect(written.err).toContain('prompts: 10 of 40 tokens found computed (25 %)\n');
+    expect(written.err).toContain('adapters: 3 of 4 uses found them on the GPU (75 %); 8 loads, 2 evictions\n');
+    expect(written.err).toContain('4 preempted, 5 refused for the queue, 6 past their deadline, 0 devices lost\n');
     expect(JSON.parse(written.err.trimEnd().split('\n').at(-1) ?? '')).toMatchObject({ version: 1 });
     expect(await readdir(folder)).not.toContain('out.jsonl.partial');
+  });
+
+  test('a file of more requests than are open at once is answered whole, in order', async () => {
+    const ids = Array.from({ length: 1200 }, (_, index) => `r${index}`);
+    const { host, written } = testHost({ stdin: ids.map((id) => request(id, 'Hi')).join('\n') });
+    expect(await main([...words('-', '-'), '--max-num-seqs', '300'], host)).toBe(0);
+    const lines = written.out.trimEnd().split('\n');
+    expect(lines.map((line) => (JSON.parse(line) as BatchRecord).custom_id)).toEqual(ids);
   });
 
   test('standard input to standard output', async () => {

@@ -226,7 +226,7 @@ describe('config.json', () => {
   test.skipIf(!existsSync(SHARED))('the reference models are read, others refused', () => {
     for (const name of ['references/arch/llama/base', 'references/arch/llama-tied/base', 'models/frontdesk/base']) {
       expect(parseModelConfig(shared(`${name}/config.json`), name).vocabSize).toBeGreaterThan(0);
-      expect(parseGenerationConfig(shared(`${name}/generation_config.json`), name)).toEqual({ endTokens: [2], ignored: [] });
+      expect(parseGenerationConfig(shared(`${name}/generation_config.json`), name)).toEqual({ endTokens: [2], defaults: {}, ignored: [] });
     }
     for (const name of ['llama3-rope', 'llama-linear', 'mistral-window', 'qwen2-bias', 'qwen3-qknorm', 'gemma3', 'phi3-fused']) {
       expect(() => parseModelConfig(shared(`references/arch/${name}/base/config.json`), name)).toThrow(
@@ -237,7 +237,7 @@ describe('config.json', () => {
 });
 
 describe('generation_config.json', () => {
-  test('serves temperature and end tokens, and names the rest', () => {
+  test('serves what vLLM takes from it, and names the rest', () => {
     const llama3 = {
       bos_token_id: 128000,
       eos_token_id: [128001, 128009],
@@ -246,18 +246,40 @@ describe('generation_config.json', () => {
       max_length: 4096,
       top_p: 0.9,
     };
-    expect(parseGenerationConfig(llama3, 'g')).toEqual({ endTokens: [128001, 128009], temperature: 0.6, ignored: ['top_p=0.9'] });
-    const neutral = { top_p: 1, top_k: 0, repetition_penalty: 1, min_p: 0, num_beams: 1, bad_words_ids: null, suppress_tokens: [] };
-    expect(parseGenerationConfig(neutral, 'g')).toEqual({ endTokens: [], ignored: [] });
+    expect(parseGenerationConfig(llama3, 'g')).toEqual({
+      endTokens: [128001, 128009],
+      defaults: { temperature: 0.6, topP: 0.9 },
+      ignored: [],
+    });
+    const qwen3 = { temperature: 0.6, top_k: 20, top_p: 0.95, min_p: 0, repetition_penalty: 1.05, do_sample: true };
+    expect(parseGenerationConfig(qwen3, 'g').defaults).toEqual({
+      temperature: 0.6,
+      topK: 20,
+      topP: 0.95,
+      minP: 0,
+      repetitionPenalty: 1.05,
+    });
+    const neutral = { top_p: null, typical_p: 1, frequency_penalty: 0, num_beams: 1, bad_words_ids: null, suppress_tokens: [] };
+    expect(parseGenerationConfig(neutral, 'g')).toEqual({ endTokens: [], defaults: {}, ignored: [] });
     expect(
-      parseGenerationConfig({ top_k: 50, repetition_penalty: 1.1, max_new_tokens: 256, stop_strings: ['x'], new_knob: 3 }, 'g').ignored,
-    ).toEqual(['top_k=50', 'repetition_penalty=1.1', 'max_new_tokens=256', 'stop_strings=["x"]', 'new_knob=3']);
+      parseGenerationConfig({ typical_p: 0.9, presence_penalty: 1, max_new_tokens: 256, stop_strings: ['x'], new_knob: 3 }, 'g').ignored,
+    ).toEqual(['typical_p=0.9', 'presence_penalty=1', 'max_new_tokens=256', 'stop_strings=["x"]', 'new_knob=3']);
   });
 
-  test.each([{ temperature: -1 }, { temperature: '0.6' }, { temperature: Infinity }, { eos_token_id: 'x' }, []])(
-    '%j → file_invalid',
-    (json) => {
-      expect(() => parseGenerationConfig(json, 'g')).toThrow(expect.objectContaining({ code: 'file_invalid' }));
-    },
-  );
+  test.each([
+    { temperature: -1 },
+    { temperature: '0.6' },
+    { temperature: Infinity },
+    { top_k: 1.5 },
+    { top_k: -2 },
+    { top_p: 0 },
+    { top_p: 1.1 },
+    { min_p: -0.1 },
+    { repetition_penalty: 0 },
+    { repetition_penalty: true },
+    { eos_token_id: 'x' },
+    [],
+  ])('%j → file_invalid', (json) => {
+    expect(() => parseGenerationConfig(json, 'g')).toThrow(expect.objectContaining({ code: 'file_invalid' }));
+  });
 });

@@ -4,13 +4,15 @@ import type { PoolMemory } from '../../src/gpu/pool-memory.ts';
 import { memoryStore, type Store } from '../../src/adapters/store.ts';
 import { createAdapterTiers, type AdapterTiers } from '../../src/engine/adapters.ts';
 import { createEventHub } from '../../src/engine/events.ts';
-import { createPages } from '../../src/engine/pages.ts';
+import { createCore, type Core } from '../../src/engine/core.ts';
+import { createCostEstimate } from '../../src/engine/cost.ts';
 import type { EngineEvent, EngineOptions, Source } from '../../src/engine/types.ts';
 import type { Folder } from '../../src/formats/folder.ts';
+import type { Model } from '../../src/model/model.ts';
 import { TABLE, codeOf, memoryFolder, pair, randomNumbers, safetensors } from './files.ts';
 
 const CONFIG = { peft_type: 'LORA', r: 4, lora_alpha: 4, target_modules: ['q_proj'] };
-const NOBODY: ReadonlySet<string> = new Set();
+const NOBODY = (): ReadonlySet<string> => new Set();
 
 /** A folder that looks dropped: it has a name, no address. */
 function dropped(location: string, seed: number): Folder {
@@ -76,23 +78,27 @@ async function open({ store, resolve, model = 'm', precision = 'exact' }: Option
     return all.flatMap(({ adapters }) => adapters.map(({ kind }) => kind));
   })();
   const disk = store && (await openAdapterDisk(store, { table: TABLE, location: model, precision }));
-  const tiers = createAdapterTiers({
-    model: { pool: memory, shape: { table: TABLE }, reserveRank: async () => undefined } as unknown as Parameters<
-      typeof createAdapterTiers
-    >[0]['model'],
-    precision,
-    pages: createPages(16),
-    events,
-    disk,
-    resolve,
+  const limits = { sequences: 2, adapters: 8, adjustRows: 2, batchRows: 8, prefillChunk: 8, logitRows: 8, stepMs: 40, contextLength: 64 };
+  const core: Core = createCore({
+    limits,
+    pages: memory.pages,
+    slots: memory.slots,
+    cost: createCostEstimate({ row: 1, logitRow: 1, key: 1, loraRow: 1 }),
+    beginnings: 'shared',
+    tenantWeight: () => 1,
+    flowWeight: () => 1,
+    evicted: (key) => tiers.evicted(key),
   });
+  const served = { pool: memory, shape: { table: TABLE } } as unknown as Model;
+  const device = { model: served, precision, reserveRank: async () => undefined };
+  const tiers: AdapterTiers = createAdapterTiers({ device, core: () => core, events, disk, resolve });
   return {
     tiers,
     load: async (id, signal) => {
       const entry = tiers.use(id);
-      const { digest } = await tiers.read(entry, signal);
-      expect(await tiers.place(entry, () => NOBODY)).toBe(true);
-      return digest;
+      await tiers.read(entry, signal);
+      expect(tiers.place(entry)).toBe(true);
+      return entry.packed!.digest;
     },
     list: () => tiers.list().map(({ id, source, tier }) => [id, source, tier] as const),
     counters: () => disk?.counters(),
@@ -140,7 +146,7 @@ describe('with a store', () => {
     }
     expect([await second.load('web'), await second.load('dropped')]).toEqual(digests);
     expect(second.list().map(([, , tier]) => tier)).toEqual(['gpu', 'gpu']);
-    second.tiers.unload('web', NOBODY);
+    second.tiers.unload('web');
     expect(second.tiers.list().find(({ id }) => id === 'web')).toMatchObject({ tier: 'heap', digest: digests[0], rank: 4 });
     await second.close();
     expect(web.requests).toBe(0);
@@ -374,10 +380,10 @@ describe('resolve', () => {
     tiers.add('a', dropped('added', 2));
     const after = tiers.use('a');
     answer(dropped('resolved', 1));
-    const [one, two] = [await reading, await tiers.read(after)];
-    expect(one.digest).not.toBe(two.digest);
+    await Promise.all([reading, tiers.read(after)]);
+    expect(before.packed!.digest).not.toBe(after.packed!.digest);
     expect(list()).toEqual([['a', 'added', 'heap']]);
-    expect(await load('a')).toBe(two.digest);
+    expect(await load('a')).toBe(after.packed!.digest);
     expect(tiers.entry(before.key)).toBe(before);
     tiers.sweep(NOBODY);
     expect(tiers.entry(before.key)).toBeUndefined();
@@ -400,7 +406,7 @@ describe('resolve', () => {
     expect(list()).toEqual([['a', 'one', 'gpu']]);
 
     const forsaken = tiers.use('b'); // by a request that failed before it was read
-    tiers.sweep(new Set([forsaken.key]));
+    tiers.sweep(() => new Set([forsaken.key]));
     expect(tiers.entry(forsaken.key)).toBe(forsaken);
     tiers.sweep(NOBODY);
     expect(tiers.entry(forsaken.key)).toBeUndefined();

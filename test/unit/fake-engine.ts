@@ -56,7 +56,9 @@ export interface FakeOptions {
   readonly adapters?: readonly string[];
   readonly maxModelLength?: number;
   readonly tokenizer?: 'bytes' | 'none';
-  readonly temperature?: number;
+  readonly defaults?: ModelInfo['defaults'];
+  /** Prompt tokens that an answer found computed, by the number of the call. */
+  readonly cached?: (call: number) => number;
   /** Ids that `load` refuses, with the reason. */
   readonly broken?: Readonly<Record<string, string>>;
   /** What the model answers, by adapter id or `base`; otherwise `NAME says ECHO OF THE PROMPT`. */
@@ -64,8 +66,9 @@ export interface FakeOptions {
 }
 
 /**
- * An engine of the public contract without a model: adapter `x` answers `x says ` and the prompt. A prompt with FAIL in it fails
- * with `not_finite` at once, one with HANG waits for its signal, one with LATE answers 20 ms later than others.
+ * An engine of the public contract without a model: adapter `x` answers `x says ` and the prompt, a blend is `x*0.5+y*1`. A prompt
+ * with FAIL in it fails with `not_finite` at once, one with FULL with `overloaded`, one with HANG waits for its signal, one with LATE
+ * answers 20 ms later than others.
  */
 export function fakeEngine(options: FakeOptions = {}): FakeEngine {
   const calls: Call[] = [];
@@ -83,19 +86,22 @@ export function fakeEngine(options: FakeOptions = {}): FakeEngine {
     return [USER, ...messages.flatMap((message) => tokenizer.encode(message.content, 'plain'))];
   };
   const answer = async (prompt: Prompt, asked: GenerateOptions): Promise<Result> => {
+    const cached = options.cached?.(calls.length) ?? 0;
     calls.push({ prompt, options: asked });
     if (closed) throw new WebLoraError('closed', 'the engine was closed');
-    if (asked.adapter !== undefined && !registered.has(asked.adapter)) throw new WebLoraError('adapter_unknown', `no ${asked.adapter}`);
+    const missing = adapterIds(asked).find((id) => !registered.has(id));
+    if (missing !== undefined) throw new WebLoraError('adapter_unknown', `no ${missing}`, { param: 'adapter' });
     const ids = await tokenize(prompt);
     const text = byteTokenizer.decode(ids);
     if (text.includes('FAIL')) throw new WebLoraError('not_finite', 'logits are not finite');
+    if (text.includes('FULL')) throw new WebLoraError('overloaded', 'the queue is full');
     if (text.includes('LATE')) await new Promise((resolve) => setTimeout(resolve, 20));
     if (text.includes('HANG')) {
       await new Promise((resolve) => asked.signal?.addEventListener('abort', resolve, { once: true }));
       cancelled++;
       throw asked.signal?.reason;
     }
-    return resultOf(ids, asked, options, tokenizer);
+    return resultOf(ids, asked, options, tokenizer, cached);
   };
   return {
     calls,
@@ -127,9 +133,23 @@ const STATS: Stats = {
   maxBatch: { rows: 9, sequences: 9, adapters: 8 },
   running: 0,
   waiting: 0,
-  pages: { total: 10, kv: 1, adapters: 1 },
+  oldestWaitMs: 0,
+  batch: { promptRows: 3.3, decodeRows: 6.7, sequences: 8.5, adapters: 7.5 },
+  tokensPerSecond: 12.5,
+  firstTokenMs: { p50: 30, p95: 40, max: 50 },
+  betweenTokensMs: { p50: 5, p95: 6, max: 7 },
+  stepMs: { p50: 1, p95: 2, max: 3 },
+  depth: 2,
+  readbackMs: 0.5,
+  pages: { total: 10, kv: 1, idle: 0, adapters: 1 },
+  prefix: { lookedUp: 40, found: 10 },
+  adapters: { hits: 3, misses: 1, loads: 8, evictions: 2 },
+  preemptions: 4,
+  overloaded: 5,
+  deadlineExceeded: 6,
+  deviceLosses: 0,
   busyMs: 5,
-  gpuBytes: 100,
+  gpuBytes: 2 ** 20,
 };
 
 function modelInfo(options: FakeOptions, tokenizer: Tokenizer | undefined): ModelInfo {
@@ -152,7 +172,7 @@ function modelInfo(options: FakeOptions, tokenizer: Tokenizer | undefined): Mode
     },
     maxModelLength: options.maxModelLength ?? 512,
     serves: { text: tokenizer !== undefined, chat: tokenizer !== undefined },
-    defaults: options.temperature === undefined ? {} : { temperature: options.temperature },
+    defaults: options.defaults ?? {},
     ignoredDefaults: [],
   };
 }
@@ -173,8 +193,25 @@ function fakeAdapters(registered: Map<string, AdapterInfo>, broken: Readonly<Rec
   };
 }
 
-function resultOf(ids: readonly number[], asked: GenerateOptions, options: FakeOptions, tokenizer: Tokenizer | undefined): Result {
-  const name = asked.adapter ?? 'base';
+/** The ids of the adapters that a request runs on. */
+export function adapterIds({ adapter = [] }: GenerateOptions): readonly string[] {
+  return typeof adapter === 'string' ? [adapter] : adapter.map(({ id }) => id);
+}
+
+/** What a request runs on, in a word. */
+export function nameOf({ adapter = [] }: GenerateOptions): string {
+  if (typeof adapter === 'string') return adapter;
+  return adapter.length === 0 ? 'base' : adapter.map(({ id, scale }) => `${id}*${scale}`).join('+');
+}
+
+function resultOf(
+  ids: readonly number[],
+  asked: GenerateOptions,
+  options: FakeOptions,
+  tokenizer: Tokenizer | undefined,
+  cached: number,
+): Result {
+  const name = nameOf(asked);
   const draw = (asked.temperature ?? 0) > 0 ? ` #${asked.seed}` : '';
   const whole = options.answers?.[name] ?? `${name} says ${byteTokenizer.decode(ids)}${draw}`;
   const all = [...new TextEncoder().encode(whole), END];
@@ -188,7 +225,7 @@ function resultOf(ids: readonly number[], asked: GenerateOptions, options: FakeO
     promptTokens: ids,
     finish: stop !== undefined || tokens.at(-1) === END ? 'stop' : 'length',
     ...(stop === undefined ? {} : { stopReason: stop }),
-    usage: { promptTokens: ids.length, completionTokens: tokens.length },
+    usage: { promptTokens: ids.length, cachedTokens: cached, completionTokens: tokens.length },
     ...(count === undefined ? {} : { logprobs: tokens.map((token, index) => logprobAt(token, index, count)) }),
     ...(asked.promptLogprobs === undefined
       ? {}

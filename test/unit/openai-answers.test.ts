@@ -24,7 +24,7 @@ describe('completions', () => {
       object: 'text_completion',
       model: 'json',
       choices: [{ index: 0, text: 'json says Hi', finish_reason: 'stop', stop_reason: null, logprobs: null }],
-      usage: { prompt_tokens: 2, completion_tokens: 13, total_tokens: 15 },
+      usage: { prompt_tokens: 2, completion_tokens: 13, total_tokens: 15, prompt_tokens_details: { cached_tokens: 0 } },
     });
     expect(body.id).toMatch(/^cmpl-[0-9a-f]{24}$/);
     expect(body.choices[0]).not.toHaveProperty('token_ids');
@@ -43,6 +43,14 @@ describe('completions', () => {
       'base says b #42',
     ]);
     expect(body.usage.prompt_tokens).toBe(2);
+  });
+
+  test('tokens that were computed before the request are counted, each prompt once', async () => {
+    // Of each prompt's answers the first computes most; what the others find it left there.
+    const cached = [16, 32, 32, 48, 48, 48];
+    const engine = fakeEngine({ cached: (call) => cached[call] ?? 0 });
+    const { usage } = await createCompletion(engine, { model: 'base', prompt: ['a', 'bc'], n: 3 });
+    expect(usage).toMatchObject({ prompt_tokens: 3, prompt_tokens_details: { cached_tokens: 64 } });
   });
 
   test('ids and prompt log-probabilities are in the choice, and computed once for n', async () => {
@@ -158,6 +166,44 @@ describe('refusals', () => {
     expect(body.error.message).toMatch(/"xml".*base, json/);
   });
 
+  test('a blend runs on the base, and every name in it must be there', async () => {
+    const engine = fakeEngine({ adapters: ['json', 'xml'] });
+    const lora = [
+      { name: 'json', scale: 0.5 },
+      { name: 'xml', scale: -1 },
+    ];
+    const asked = { prompt: 'Hi', temperature: 0, max_tokens: 100 };
+    const body = await createCompletion(engine, { model: 'base', lora, ...asked });
+    expect(body).toMatchObject({ model: 'base', choices: [{ text: 'json*0.5+xml*-1 says Hi' }] });
+    expect(engine.calls[0]?.options.adapter).toEqual([
+      { id: 'json', scale: 0.5 },
+      { id: 'xml', scale: -1 },
+    ]);
+    expect((await createCompletion(engine, { model: 'base', lora: [], ...asked })).choices[0]?.text).toBe('base says Hi');
+    for (const model of ['json', 'nobody']) {
+      const { status, body: refusal } = await refused(createCompletion(engine, { model, lora, ...asked }));
+      expect(status).toBe(400);
+      expect(refusal.error).toMatchObject({ code: 'invalid_value', param: 'lora' });
+      expect(refusal.error.message).toMatch(new RegExp(`base.*"${model}"`));
+    }
+    const missing = await refused(createChatCompletion(engine, { model: 'base', messages, lora: [...lora, { name: 'csv', scale: 1 }] }));
+    expect(missing).toMatchObject({ status: 404, body: { error: { code: 'model_not_found', param: 'lora' } } });
+    expect(missing.body.error.message).toMatch(/"csv".*json, xml/);
+    expect(missing.body.error.message).not.toContain('"json"');
+  });
+
+  test('what the engine says of an adapter is said of the field that named it', async () => {
+    const tooLarge = new WebLoraError('adapter_too_large', 'too large', { param: 'adapter' });
+    const engine: FakeEngine = {
+      ...fakeEngine({ adapters: ['json'] }),
+      generate: () => ({ result: () => Promise.reject(tooLarge), [Symbol.asyncIterator]: () => expect.fail('nobody iterates') }),
+    };
+    const alone = await refused(createCompletion(engine, { model: 'json', prompt: 'Hi' }));
+    expect(alone.body.error).toMatchObject({ code: 'adapter_too_large', param: 'model', message: 'too large' });
+    const blend = await refused(createCompletion(engine, { model: 'base', prompt: 'Hi', lora: [{ name: 'json', scale: 1 }] }));
+    expect(blend.body.error).toMatchObject({ code: 'adapter_too_large', param: 'lora' });
+  });
+
   test('an empty prompt is 400', async () => {
     expect(await refused(createCompletion(fakeEngine(), { model: 'base', prompt: '' }))).toMatchObject({
       status: 400,
@@ -187,6 +233,17 @@ describe('refusals', () => {
       status: 503,
       body: { error: { code: 'device_lost', type: 'server_error' } },
     });
+    for (const code of ['overloaded', 'deadline_exceeded'] as const) {
+      const param = code === 'overloaded' ? undefined : 'firstTokenDeadlineMs';
+      const { status, body } = errorResponse(new WebLoraError(code, 'later', param === undefined ? {} : { param }));
+      expect(status).toBe(503);
+      expect(body.error).toEqual({
+        code,
+        type: 'server_error',
+        message: 'later',
+        param: param === undefined ? null : 'first_token_deadline_ms',
+      });
+    }
     expect(errorResponse(new WebLoraError('request_invalid', 'x', { param: 'maxTokens' })).body.error.param).toBe('max_tokens');
     expect(errorResponse(new RangeError('oops'))).toMatchObject({ status: 500, body: { error: { code: 'internal_error' } } });
     expect(errorResponse('oops').body.error.message).toContain('oops');

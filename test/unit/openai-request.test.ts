@@ -45,7 +45,8 @@ describe('fields', () => {
   });
 
   test.each<[Endpoint, object, string]>([
-    ['chat', { top_p: 0.9 }, 'top_p'],
+    ['chat', { length_penalty: 0.9 }, 'length_penalty'],
+    ['completions', { min_tokens: 3 }, 'min_tokens'],
     ['chat', { stream: 'yes' }, 'stream'],
     ['chat', { stream_options: { include_usage: true } }, 'stream_options'],
     ['chat', { stream: false, stream_options: {} }, 'stream_options'],
@@ -55,10 +56,8 @@ describe('fields', () => {
     ['completions', { stream: true, stream_options: { continuous_usage_stats: true } }, 'stream_options'],
     ['completions', { stream: true, stream_options: { usage: false } }, 'stream_options'],
     ['completions', { stream: true, prompt_logprobs: 0 }, 'prompt_logprobs'],
-    ['chat', { lora: [{ id: 'json', scale: 0.5 }] }, 'lora'],
     ['chat', { response_format: { type: 'json_object' } }, 'response_format'],
     ['chat', { tools: [{ type: 'function' }] }, 'tools'],
-    ['chat', { presence_penalty: 0.1 }, 'presence_penalty'],
     ['completions', { echo: true }, 'echo'],
     ['completions', { best_of: 3, n: 2 }, 'best_of'],
     ['completions', { suffix: 'x' }, 'suffix'],
@@ -94,6 +93,39 @@ describe('values', () => {
     [{ temperature: 2.1 }, 'temperature'],
     [{ temperature: -0.1 }, 'temperature'],
     [{ temperature: '1' }, 'temperature'],
+    [{ top_p: 0 }, 'top_p'],
+    [{ top_p: 1.1 }, 'top_p'],
+    [{ top_p: 1e-60 }, 'top_p'],
+    [{ top_k: -2 }, 'top_k'],
+    [{ top_k: 1.5 }, 'top_k'],
+    [{ min_p: -0.1 }, 'min_p'],
+    [{ min_p: 1.1 }, 'min_p'],
+    [{ presence_penalty: 2.1 }, 'presence_penalty'],
+    [{ frequency_penalty: -2.1 }, 'frequency_penalty'],
+    [{ frequency_penalty: '1' }, 'frequency_penalty'],
+    [{ repetition_penalty: 0 }, 'repetition_penalty'],
+    [{ repetition_penalty: 'NaN' }, 'repetition_penalty'],
+    [{ logit_bias: [1] }, 'logit_bias'],
+    [{ logit_bias: { [VOCABULARY]: 1 } }, 'logit_bias'],
+    [{ logit_bias: { '07': 1 } }, 'logit_bias'],
+    [{ logit_bias: { a: 1 } }, 'logit_bias'],
+    [{ logit_bias: { 7: 100.5 } }, 'logit_bias'],
+    [{ logit_bias: { 7: null } }, 'logit_bias'],
+    [{ priority: 0.5 }, 'priority'],
+    [{ priority: 'high' }, 'priority'],
+    [{ cache_salt: '' }, 'cache_salt'],
+    [{ cache_salt: 7 }, 'cache_salt'],
+    [{ tenant: 7 }, 'tenant'],
+    [{ first_token_deadline_ms: 0 }, 'first_token_deadline_ms'],
+    [{ first_token_deadline_ms: '5' }, 'first_token_deadline_ms'],
+    [{ lora: { name: 'json', scale: 1 } }, 'lora'],
+    [{ lora: ['json'] }, 'lora'],
+    [{ lora: [{ name: 'json' }] }, 'lora'],
+    [{ lora: [{ name: '', scale: 1 }] }, 'lora'],
+    [{ lora: [{ name: 'json', scale: '1' }] }, 'lora'],
+    [{ lora: [{ name: 'json', scale: 1e39 }] }, 'lora'],
+    [{ lora: [{ id: 'json', name: 'json', scale: 1 }] }, 'lora'],
+    [{ lora: Array.from({ length: 9 }, () => ({ name: 'json', scale: 1 })) }, 'lora'],
     [{ n: 0 }, 'n'],
     [{ n: 129 }, 'n'],
     [{ n: 1.5 }, 'n'],
@@ -138,6 +170,44 @@ describe('values', () => {
     expect(
       parseRequest('chat', { model: 'base', messages, temperature: 0 }, { ...info, defaults: { temperature: 0.6 } }).options.temperature,
     ).toBe(0);
+  });
+
+  test('what was asked for reaches the engine under its own names', () => {
+    const sampling = { temperature: 0.5, top_p: 0.9, top_k: -1, min_p: 0.1, repetition_penalty: 1.2, presence_penalty: -2 };
+    const serving = { tenant: '', priority: -3, cache_salt: 'mine', first_token_deadline_ms: 0.5 };
+    expect(chat({ ...sampling, frequency_penalty: 2, logit_bias: { 0: -100, 7: 100 }, ...serving }).options).toEqual({
+      temperature: 0.5,
+      topP: 0.9,
+      topK: -1,
+      minP: 0.1,
+      repetitionPenalty: 1.2,
+      presencePenalty: -2,
+      frequencyPenalty: 2,
+      logitBias: { 0: -100, 7: 100 },
+      tenant: '',
+      priority: -3,
+      cacheSalt: 'mine',
+      firstTokenDeadlineMs: 0.5,
+      stop: [],
+      stopTokenIds: [],
+      ignoreEos: false,
+    });
+    expect(chat({ top_p: null, lora: null, tenant: null }).options).toEqual(chat({}).options);
+    expect(chat({}).lora).toBeUndefined();
+    expect(chat({ lora: [{ name: 'a', scale: -0.5 }] }).lora).toEqual([{ id: 'a', scale: -0.5 }]);
+  });
+
+  test('the model’s own defaults count where the request says nothing', () => {
+    const defaults = { temperature: 0.6, topK: 20, topP: 0.9, minP: 0.05, repetitionPenalty: 1.1 };
+    const parsed = (fields: object) => parseRequest('chat', { model: 'base', messages, ...fields }, { ...info, defaults }).options;
+    expect(parsed({})).toMatchObject(defaults);
+    expect(parsed({ top_p: 1, top_k: 0, min_p: 0, repetition_penalty: 1, temperature: 0 })).toMatchObject({
+      temperature: 0,
+      topK: 0,
+      topP: 1,
+      minP: 0,
+      repetitionPenalty: 1,
+    });
   });
 
   test('without a seed one is drawn, another for every request', () => {

@@ -1,7 +1,7 @@
 import { createStream } from '../../src/engine/stream.ts';
 import type { CoreEngine, GenerateOptions, Prompt, Result, TokenLogprob } from '../../src/engine/types.ts';
 import { WebLoraError } from '../../src/errors.ts';
-import { byteTokenizer, END, fakeEngine, logprobAt } from './fake-engine.ts';
+import { adapterIds, byteTokenizer, END, fakeEngine, logprobAt, nameOf } from './fake-engine.ts';
 import type { FakeOptions } from './fake-engine.ts';
 
 /** A request that the stepper runs; a step of it tells one token. */
@@ -35,8 +35,9 @@ export function stepper(options: FakeOptions & { readonly fails?: (request: numb
     };
   }
   const generate = (prompt: Prompt, asked: GenerateOptions = {}): ReturnType<CoreEngine['generate']> => {
-    log.push(`generate ${asked.adapter ?? 'base'}`);
-    const answer = [...new TextEncoder().encode(options.answers?.[asked.adapter ?? 'base'] ?? `#${asked.seed}`), END];
+    log.push(`generate ${nameOf(asked)}`);
+    const answer = [...new TextEncoder().encode(options.answers?.[nameOf(asked)] ?? `#${asked.seed}`), END];
+    const cachedTokens = options.cached?.(jobs.length) ?? 0;
     const failsAt = options.fails?.(jobs.length);
     const tokens: number[] = [];
     const logprobs: TokenLogprob[] = [];
@@ -57,7 +58,7 @@ export function stepper(options: FakeOptions & { readonly fails?: (request: numb
         tokens.push(token);
         logprobs.push(logprob);
         const ended = token === END || tokens.length === asked.maxTokens;
-        const usage = { promptTokens: (prompt as readonly number[]).length, completionTokens: tokens.length };
+        const usage = { promptTokens: (prompt as readonly number[]).length, cachedTokens, completionTokens: tokens.length };
         const finish = token === END ? 'stop' : 'length';
         const text = token === END ? '' : decoder.decode(Uint8Array.of(token), { stream: true });
         const told = asked.logprobs === undefined ? {} : { logprobs: [logprob] };
@@ -77,8 +78,8 @@ export function stepper(options: FakeOptions & { readonly fails?: (request: numb
     asked.signal?.addEventListener('abort', () => over(() => stream.fail(asked.signal?.reason)));
     jobs.push(job);
     void fake.adapters.list().then((known) => {
-      if (asked.adapter === undefined || known.some(({ id }) => id === asked.adapter)) return;
-      over(() => stream.fail(new WebLoraError('adapter_unknown', `no ${asked.adapter}`)));
+      if (adapterIds(asked).every((asked) => known.some(({ id }) => id === asked))) return;
+      over(() => stream.fail(new WebLoraError('adapter_unknown', `no ${nameOf(asked)}`)));
     });
     return stream.generation;
   };

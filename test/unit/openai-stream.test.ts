@@ -44,7 +44,11 @@ describe('chat', () => {
       part({ delta: { content: 'b' } }),
       part({ delta: { content: 'c' } }),
       part({ delta: {}, finish_reason: 'stop' }),
-      { ...shared, choices: [], usage: { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 } },
+      {
+        ...shared,
+        choices: [],
+        usage: { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7, prompt_tokens_details: { cached_tokens: 0 } },
+      },
     ]);
   });
 
@@ -105,6 +109,15 @@ describe('completions', () => {
     expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { prompt_tokens: 3, completion_tokens: 12, total_tokens: 15 } });
     const last = chunks.slice(-5, -1).map((chunk) => chunk.choices[0]);
     expect(last).toEqual([0, 1, 2, 3].map((index) => ({ index, text: '', logprobs: null, finish_reason: 'stop', stop_reason: null })));
+  });
+
+  test('tokens that were computed before the request are counted as in a whole answer, whoever ends first', async () => {
+    const cached = [16, 32, 48, 48];
+    const core = stepper({ cached: (request) => cached[request] ?? 0 });
+    // #99 ends a step before #100.
+    const body = { model: 'base', prompt: ['x', 'y'], n: 2, seed: 99, stream: true, stream_options: { include_usage: true } } as const;
+    const chunks = await all(core, withOpenAI(core).completions.create(body));
+    expect(chunks.at(-1)?.usage).toMatchObject({ prompt_tokens: 2, prompt_tokens_details: { cached_tokens: 64 } });
   });
 
   test('every choice begins with the ids of its own prompt where they are asked for', async () => {

@@ -50,6 +50,22 @@ test('answers are OpenAI’s, and go back into a conversation', () => {
   expectTypeOf((reply: Reply) => chat({ model: 'x', messages: [reply] })).returns.resolves.toEqualTypeOf<ChatCompletion>();
 });
 
+test('vLLM’s fields and ours are typed', () => {
+  const lora = [{ name: 'a', scale: 0.5 }];
+  const fields = {
+    top_k: 3,
+    min_p: 0.1,
+    repetition_penalty: 1.1,
+    priority: 1,
+    cache_salt: 'x',
+    tenant: 'x',
+    first_token_deadline_ms: 5,
+    lora,
+  };
+  expectTypeOf(() => text({ model: 'x', prompt: 'x', ...fields })).returns.resolves.toEqualTypeOf<Completion>();
+  expectTypeOf<Completion['usage']['prompt_tokens_details']['cached_tokens']>().toEqualTypeOf<number>();
+});
+
 test('what is not served does not compile', () => {
   // @ts-expect-error an unknown field
   expectTypeOf(() => chat({ model: 'x', messages: [], temperatur: 1 })).toBeFunction();

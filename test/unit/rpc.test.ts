@@ -4,7 +4,7 @@ import { WebLoraError } from '../../src/errors.ts';
 import { connected, connectedToFake, player, readAll, rejection, turns } from './rpc-harness.ts';
 
 const chunk = (text: string, token: number): Chunk => ({ text, tokens: [token] });
-const usage = { promptTokens: 1, completionTokens: 2 };
+const usage = { promptTokens: 1, cachedTokens: 0, completionTokens: 2 };
 const result: Result = { text: 'ab', tokens: [1, 2], promptTokens: [9], finish: 'length', usage };
 
 /** Messages of the worker beside comlink's: those with tokens and events. */
@@ -28,6 +28,56 @@ describe('an engine behind a worker', () => {
     const options = { adapter: 'pirate', logprobs: 2, promptLogprobs: 1, maxTokens: 5 };
     expect(await engine.generate('hi', options).result()).toStrictEqual(await fake.generate('hi', options).result());
     expect(await readAll(engine.generate('hi', { adapter: 'pirate' }))).toHaveLength(2);
+    await engine.close();
+  });
+
+  test('every option of a request crosses as it is', async () => {
+    const { engine, fake } = await connectedToFake({ adapters: ['a', 'b'] });
+    const options = {
+      adapter: [
+        { id: 'a', scale: 0.5 },
+        { id: 'b', scale: -1 },
+      ],
+      temperature: 0,
+      topK: -1,
+      topP: 0.9,
+      minP: 0.1,
+      repetitionPenalty: 1.1,
+      presencePenalty: -2,
+      frequencyPenalty: 2,
+      logitBias: { 7: -100, 8: 0.5 },
+      tenant: 'shop',
+      priority: -3,
+      firstTokenDeadlineMs: 250.5,
+      cacheSalt: 'salt',
+    };
+    const { text, usage } = await engine.generate('hi', options).result();
+    expect(text).toBe('a*0.5+b*-1 says hi');
+    expect(usage.cachedTokens).toBe(0);
+    const { signal, ...crossed } = fake.calls[0]!.options;
+    expect(signal).toBeInstanceOf(AbortSignal);
+    expect(crossed).toStrictEqual(options);
+    const whole = await engine.completions.create({
+      model: 'base',
+      lora: [{ name: 'b', scale: 2 }],
+      prompt: 'hi',
+      temperature: 0,
+      max_tokens: 50,
+    });
+    expect(whole).toMatchObject({ choices: [{ text: 'b*2 says hi' }], usage: { prompt_tokens_details: { cached_tokens: 0 } } });
+    const missing = rejection(engine.completions.create({ model: 'base', lora: [{ name: 'c', scale: 2 }], prompt: 'hi' }));
+    expect(await missing).toMatchObject({ code: 'adapter_unknown', param: 'lora' });
+    await engine.close();
+  });
+
+  test('the options of an engine do too', async () => {
+    const given = {
+      limits: { sequences: 1, batchRows: 2, prefillChunk: 3, queue: 4, adapters: 5, stepMs: 6.5 },
+      fairness: { tenants: { shop: 2 }, adapters: { json: 0.5 } },
+      prefixCache: false,
+    };
+    const { engine, options } = await connected(player(), given);
+    expect(options).toMatchObject(given);
     await engine.close();
   });
 
@@ -202,6 +252,12 @@ describe('errors across a worker', () => {
     expect(got.cause).toBeInstanceOf(WebLoraError);
     expect((got.cause as WebLoraError).cause).toBeInstanceOf(RangeError);
     expect(((got.cause as WebLoraError).cause as Error).cause).toBe('a string');
+  });
+
+  test.each(['overloaded', 'deadline_exceeded', 'device_lost'] as const)('%s stays what it is', async (code) => {
+    const got = await crossed(new WebLoraError(code, 'not now', { param: 'firstTokenDeadlineMs' }));
+    expect(got).toBeInstanceOf(WebLoraError);
+    expect(got).toMatchObject({ code, message: 'not now', param: 'firstTokenDeadlineMs' });
   });
 
   test('JavaScript’s own keep theirs', async () => {

@@ -12,6 +12,8 @@ interface Limit {
   readonly app: string;
   /** Gzip of what the app loads before it calls anything. */
   readonly most?: number;
+  /** Parts that the usual model loads on demand, and the most that they and the start weigh together. */
+  readonly usual?: { readonly parts: readonly string[]; readonly most: number };
 }
 
 /** Apps that use one entry point each; `src` stands for the package. */
@@ -19,6 +21,7 @@ const APPS: Readonly<Record<string, Limit>> = {
   'createEngine (safetensors Llama, tokenizer, templates)': {
     app: "import { createEngine } from 'src/index.ts'; globalThis.engine = createEngine;",
     most: 60 * KB,
+    usual: { parts: ['tokenizer', 'chat-template'], most: 78 * KB },
   },
   'connectEngine alone': {
     app: "import { connectEngine } from 'src/index.ts'; globalThis.engine = connectEngine;",
@@ -98,6 +101,17 @@ describe('gzip of the entry points', () => {
       console.log(`${name}: ${kilobytes(start)}${later.length > 0 ? `; on demand: ${later.join(', ')}` : ''}`);
     }
   }, 60_000);
+
+  for (const [name, { usual }] of Object.entries(APPS)) {
+    if (usual === undefined) continue;
+    test(`${name} with ${usual.parts.join(' and ')} is at most ${kilobytes(usual.most)}`, () => {
+      const parts = built.get(name)!.filter((file) => file.when === 'later' && usual.parts.includes(file.name));
+      expect(parts.map((file) => file.name).toSorted()).toEqual(usual.parts.toSorted());
+      const sum = parts.reduce((total, { bytes }) => total + bytes, sizes.get(name)!);
+      console.log(`${name} with ${usual.parts.join(' and ')}: ${kilobytes(sum)}`);
+      expect(sum).toBeLessThanOrEqual(usual.most);
+    });
+  }
 
   for (const [name, { most }] of Object.entries(APPS)) {
     if (most === undefined) continue;

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { createStream } from '../../src/engine/stream.ts';
 import type { Chunk, Result, TokenLogprob } from '../../src/engine/types.ts';
 
-const usage = { promptTokens: 1, completionTokens: 3 };
+const usage = { promptTokens: 1, cachedTokens: 0, completionTokens: 3 };
 const result: Result = { text: 'abc', tokens: [1, 2, 3], promptTokens: [9], finish: 'length', usage };
 const logprob = (token: number): TokenLogprob => ({
   token,

@@ -1,0 +1,136 @@
+import { PAGE_TOKENS } from '../kernels/step-layout.ts';
+import type { AdapterDemand } from './demand.ts';
+import type { Pages } from './pages.ts';
+import type { PrefixCache } from './prefix-cache.ts';
+import type { Verdict, WaitQueue } from './queue.ts';
+import type { Room } from './room.ts';
+import type { Seats } from './seats.ts';
+import { blendOf, knownTokens, tokensOf, type Sequence } from './sequence.ts';
+
+/** What is asked about adapters before a sequence may run. */
+export interface AdapterView {
+  /** Whether it lies on the GPU, ready for the next step. */
+  isResident(adapter: string): boolean;
+  /** Whether it was read and found no room in the pool. */
+  waitsForRoom(adapter: string): boolean;
+  /** Whether a flow's adapters found no room in a pool with nothing else in it but those that are pinned. */
+  neverFits(flow: string): boolean;
+  /** Of one that is resident. */
+  digest(adapter: string): string;
+  /** Pages of the pool that these, as far as they were read, and all pinned adapters take. */
+  lastingPages(adapters: readonly string[]): number;
+  /** It is used by a step. */
+  touch(adapter: string): void;
+}
+
+export interface AdmissionParts {
+  readonly limits: { readonly sequences: number; readonly adapters: number };
+  readonly pages: Pages;
+  /** Undefined: beginnings are not shared. */
+  readonly prefix: PrefixCache | undefined;
+  readonly queue: WaitQueue<Sequence>;
+  readonly room: Room;
+  readonly demand: AdapterDemand;
+  readonly adapters: AdapterView;
+}
+
+export interface Admission {
+  /** Admits whom it can, in the queue's order; returns those whom the pool can never hold. */
+  admit(now: number): Sequence[];
+  /** Prompt tokens looked up among computed beginnings, and found, at first admissions. */
+  readonly prefix: { readonly lookedUp: number; readonly found: number };
+}
+
+/** Milliseconds after which who was passed over is next, and nobody takes what it waits for. */
+export const PATIENCE_MS = 3000;
+
+/** Seats waiting sequences and takes pages for all that is known of them. */
+export function createAdmission(parts: AdmissionParts, { running, take, leave }: Seats): Admission {
+  const { limits, pages, prefix, queue, room, demand, adapters } = parts;
+  const counters = { lookedUp: 0, found: 0 };
+
+  /** Shortens an open answer to what the pool can hold beside its adapters; false where the sequence can never run. */
+  const canEverRun = (sequence: Sequence): boolean => {
+    const lasting = adapters.lastingPages(sequence.parts.map(({ adapter }) => adapter));
+    const most = (pages.counts().total - lasting) * PAGE_TOKENS - sequence.prompt.length + 1;
+    if (sequence.length === 'room') sequence.maxTokens = Math.max(sequence.generated.length + 1, Math.min(sequence.maxTokens, most));
+    return sequence.maxTokens <= most;
+  };
+
+  /** Whether someone who runs is about to compute the page that this one lacks: it will then be shared. */
+  const hasLeader = (root: string, tokens: readonly number[], page: number): boolean => {
+    const start = page * PAGE_TOKENS;
+    for (const leader of running) {
+      if (leader.root !== root || leader.target < start + PAGE_TOKENS || leader.offered > page) continue;
+      if (tokensOf(leader, 0, start + PAGE_TOKENS).every((token, i) => token === tokens[i])) return true;
+    }
+    return false;
+  };
+
+  /** Takes pages for tokens, shared ones first; false where they cannot be had. */
+  const takePages = (sequence: Sequence, tokens: readonly number[], limit: number): boolean => {
+    const shared = prefix?.take(sequence.root, tokens, limit) ?? [];
+    const needed = Math.ceil(tokens.length / PAGE_TOKENS) - shared.length;
+    const others = running.size - 1;
+    // one page more for everyone who runs: who is admitted into the last pages would be preempted at once
+    const isEnough = room.pages(needed + others, undefined) || (others === 0 && room.pages(needed, -1));
+    if (!isEnough) {
+      pages.give(shared);
+      return false;
+    }
+    sequence.pages = [...shared, ...pages.take(needed)!];
+    sequence.shared = sequence.offered = shared.length;
+    sequence.computed = sequence.settled = shared.length * PAGE_TOKENS;
+    return true;
+  };
+
+  const place = (sequence: Sequence): Verdict => {
+    Object.assign(sequence, blendOf(sequence.parts, sequence.cacheSalt, adapters.digest));
+    const tokens = tokensOf(sequence, 0, knownTokens(sequence));
+    const limit = prefix && sequence.logits === 'sampled' ? Math.floor((tokens.length - 1) / PAGE_TOKENS) : 0;
+    const found = limit > 0 ? prefix!.find(sequence.root, tokens, limit) : 0;
+    if (found < limit && hasLeader(sequence.root, tokens, found)) return 'later';
+    if (!take(sequence)) return 'later';
+    if (!takePages(sequence, tokens, limit)) {
+      leave(sequence);
+      return 'stop';
+    }
+    sequence.phase = 'running';
+    sequence.admissions += 1;
+    return 'admit';
+  };
+
+  /** It has left the queue. */
+  const welcome = (sequence: Sequence): void => {
+    demand.count(sequence, 'waiting', -1);
+    if (sequence.admissions > 1) return;
+    sequence.cached = sequence.computed;
+    queue.charge(sequence.tenant, sequence.flow, sequence.prompt.length - sequence.cached);
+    if (prefix && sequence.logits === 'sampled') counters.lookedUp += sequence.prompt.length;
+    counters.found += sequence.cached;
+  };
+
+  const admit = (now: number): Sequence[] => {
+    const unfit = new Set<Sequence>();
+    const verdict = (sequence: Sequence): Verdict => {
+      const names = sequence.parts.map(({ adapter }) => adapter);
+      const passed: Verdict = now - sequence.arrival >= PATIENCE_MS ? 'stop' : 'skip';
+      const missing = names.filter((name) => !adapters.isResident(name));
+      const neverFits = adapters.neverFits(sequence.flow);
+      if (missing.length > 0 && !neverFits && !missing.some(adapters.waitsForRoom)) return 'skip';
+      if (neverFits || !canEverRun(sequence)) {
+        unfit.add(sequence);
+        return 'later';
+      }
+      const isCrowded = names.length > 0 && demand.running() > 0 && demand.running() + demand.fresh(names) > limits.adapters;
+      return missing.length > 0 || isCrowded ? passed : place(sequence);
+    };
+    while (running.size < limits.sequences && queue.size > 0) {
+      const admitted = queue.pick(now, verdict);
+      if (!admitted) break;
+      welcome(admitted);
+    }
+    return [...unfit];
+  };
+  return { admit, prefix: counters };
+}

@@ -1,0 +1,50 @@
+import type { CostEstimate } from './cost.ts';
+import { canDecode, knownTokens, prefillLeft, type Sequence } from './sequence.ts';
+import { addRows, NO_LOAD, stepBudget } from './step-budget.ts';
+
+/** First-token deadlines: S-LoRA's early abort, by estimate. Who cannot be in time gives way to who can. */
+export interface Deadlines {
+  /** Watches a sequence that has a deadline. */
+  add(sequence: Sequence): void;
+  /** Its first token came, or it ended. */
+  remove(sequence: Sequence): void;
+  /** Those whose first token cannot come in time: waiting ones by estimate, running ones once it is too late. */
+  missed(now: number, running: Iterable<Sequence>): Sequence[];
+  /** The earliest deadline; undefined where there is none. */
+  next(): number | undefined;
+}
+
+export function createDeadlines(stepMs: number, cost: CostEstimate): Deadlines {
+  const watched = new Set<Sequence>();
+
+  /** Milliseconds from admission to the first token of a sequence, beside what runs. */
+  const createEta = (running: Iterable<Sequence>): ((sequence: Sequence) => number) => {
+    if (cost.samples === 0) return () => 0;
+    let decodes = NO_LOAD;
+    let ahead = NO_LOAD;
+    for (const sequence of running) {
+      const left = prefillLeft(sequence);
+      if (left > 0) ahead = addRows(ahead, sequence, sequence.computed, left, 1);
+      else if (canDecode(sequence, Infinity)) decodes = addRows(decodes, sequence, sequence.computed, 1, 1);
+    }
+    const decodeMs = decodes.rows > 0 ? cost.of(decodes) : 0;
+    const budget = stepBudget(stepMs, decodeMs);
+    return (sequence) => {
+      const promptMs = cost.of(addRows(ahead, sequence, 0, knownTokens(sequence), 1));
+      return (promptMs * budget) / (budget - decodeMs); // prompts have what decode rows leave of each step
+    };
+  };
+
+  return {
+    add: (sequence) => {
+      if (sequence.deadline !== undefined) watched.add(sequence);
+    },
+    remove: (sequence) => watched.delete(sequence),
+    missed: (now, running) => {
+      if (watched.size === 0) return [];
+      const eta = createEta(running);
+      return [...watched].filter((each) => now + (each.phase === 'waiting' ? eta(each) : 0) > each.deadline!);
+    },
+    next: () => (watched.size === 0 ? undefined : Math.min(...[...watched].map(({ deadline }) => deadline!))),
+  };
+}

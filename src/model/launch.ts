@@ -1,0 +1,48 @@
+import type { Constant } from '../gpu/kernel.ts';
+import type { Dispatch, Pipelines } from '../gpu/pipelines.ts';
+import type { PoolMemory } from '../gpu/pool-memory.ts';
+import { record } from '../gpu/recorder.ts';
+import type { PoolType } from '../kernels/libraries.ts';
+import { stepConstants, type StepLayout } from '../kernels/step-layout.ts';
+import type { Activations } from './activations.ts';
+import type { ModelConfig } from './config.ts';
+import type { Plan } from './plan.ts';
+import type { ModelShape } from './shape.ts';
+import type { ModelWeights } from './weights.ts';
+
+/** Everything a forward pass is made of; all of it exists before the first step. */
+export interface ForwardParts {
+  readonly pipelines: Pipelines;
+  readonly config: ModelConfig;
+  readonly shape: ModelShape;
+  readonly layout: StepLayout;
+  readonly weights: ModelWeights;
+  readonly activations: Activations;
+  readonly pool: PoolMemory;
+  readonly poolType: PoolType;
+  /** What lora-shrink writes and lora-expand reads. */
+  readonly v: GPUBuffer;
+  /** The adjust table, or a few bytes that nothing reads while no sampler needs it. */
+  readonly adjust: GPUBuffer;
+}
+
+/** One dispatch of the pass: which pipeline, and how many threads, this step's plan decides. */
+export interface Launch {
+  readonly dispatch: (plan: Plan) => Dispatch;
+  /** 0: not in this step. */
+  readonly threads: (plan: Plan) => number;
+}
+
+/** Records every launch of a step into one pass. */
+export function recordForward(pass: GPUComputePassEncoder, launches: readonly Launch[], plan: Plan): void {
+  for (const launch of launches) record(pass, launch.dispatch(plan), launch.threads(plan));
+}
+
+/** A kernel's constants with those that every kernel takes. */
+export const constants = ({ layout }: ForwardParts, more: Readonly<Record<string, Constant>>): Readonly<Record<string, Constant>> => ({
+  ...stepConstants(layout),
+  ...more,
+});
+
+/** A launch that is the same dispatch in every step. */
+export const fixed = (dispatch: Dispatch, threads: (plan: Plan) => number): Launch => ({ dispatch: () => dispatch, threads });

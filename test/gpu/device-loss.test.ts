@@ -1,0 +1,5 @@
+import { describeGpu } from '../device.ts';
+import { deviceLossCases } from '../suites/device-loss.ts';
+import { nodeEnvironment, testCases } from './environment.ts';
+
+await describeGpu('a lost device', (gpu) => testCases(deviceLossCases(nodeEnvironment(gpu))));

@@ -1,0 +1,184 @@
+import { COMMON, PHILOX, SAMPLER } from '../../src/kernels/libraries.ts';
+import { sampleChunk, SAMPLE_CHUNK, sampleChunkThreads } from '../../src/kernels/sample-chunk.ts';
+import { BIN_WORDS, FILTER_CHUNK, FILTER_STAGES, sampleDigit, sampleDigitThreads, TRAIL_WORDS } from '../../src/kernels/sample-digit.ts';
+import { sampleExtremes, sampleExtremesThreads } from '../../src/kernels/sample-extremes.ts';
+import { sampleMerge, sampleMergeThreads } from '../../src/kernels/sample-merge.ts';
+import { IN_PROMPT, INERT, POISONED, SAMPLER_FLAGS, stepConstants, stepLayout, type StepLayout } from '../../src/kernels/step-layout.ts';
+import type { Constant } from '../../src/gpu/kernel.ts';
+import type { SampleInput, Seen } from '../reference/sample.ts';
+import { bits, checkSame, poison } from './kernel-harness.ts';
+import type { Floats, Harness, Words } from './kernel-harness.ts';
+import { flagsOf, floatBits, stepWords, type StepSampler } from './kernel-step.ts';
+
+export const STATE_SLOTS = 12;
+
+/** Room for this many samplers in the steps of these tests; more for those that count many draws. */
+const LAYOUT = stepLayout({ rows: 4, logitRows: 4, samplers: 32 });
+const CROWDED = stepLayout({ rows: 4, logitRows: 4, samplers: 4096 });
+
+const OPTIONS = SAMPLER_FLAGS.adjusts | SAMPLER_FLAGS.filters;
+
+export interface Sampling {
+  readonly vocabulary: number;
+  /** (vocabulary) each, by logit row. */
+  readonly logits: readonly Floats[];
+  readonly samplers: readonly StepSampler[];
+  /** By state slot: the rows of the adjust table that are filled; the others are poison. */
+  readonly seen?: Readonly<Record<number, Seen>>;
+  /** By state slot: token and done. */
+  readonly state?: Words;
+  /** `with`: the kernels that steps with options take, also where no sampler has any. */
+  readonly options?: 'with' | 'as needed';
+}
+
+export interface SamplingResult {
+  readonly ids: Words;
+  readonly state: Words;
+  readonly adjust: Words;
+  readonly best: Words;
+  /** What sample-digit left; nothing where no sampler filters. */
+  readonly trail: Words;
+}
+
+/** sample-filter, sample-chunk, sample-merge. Rows of logits end in poison, as the last quad of a vocabulary may. */
+export async function runSampling(harness: Harness, sampling: Sampling): Promise<SamplingResult> {
+  const { vocabulary, logits, samplers, seen = {}, options = 'as needed' } = sampling;
+  const stride = Math.ceil(vocabulary / 4) * 4 + 4;
+  const chunks = Math.ceil(vocabulary / SAMPLE_CHUNK);
+  const layout = samplers.length > LAYOUT.limits.samplers ? CROWDED : LAYOUT;
+  const step = stepWords({ samplers }, layout);
+  const rows = poison((logits.length + 1) * stride, 'input');
+  for (const [row, values] of logits.entries()) rows.set(bits(values), row * stride);
+  const adjust = adjustTable(vocabulary, seen);
+  const flags = samplers.reduce((all, sampler) => all | flagsOf(sampler), 0);
+  const constants = { ...stepConstants(layout), VOCABULARY: vocabulary, LOGITS_STRIDE4: stride / 4 };
+  const trail =
+    (flags & SAMPLER_FLAGS.filters) === 0 ? poison(0, 'input') : await runFilter(harness, { step, constants, rows, adjust, samplers });
+  const found = await harness.run({
+    kernel: sampleChunk,
+    constants: { ...constants, CHUNKS: chunks, CHUNK4: SAMPLE_CHUNK / 4, OPTIONS: options === 'with' || (flags & OPTIONS) !== 0 },
+    libraries: [...COMMON, SAMPLER, PHILOX],
+    buffers: { step, logits: rows, adjust, trail, best: poison((samplers.length + 1) * chunks * 4, 'output') },
+    threads: sampleChunkThreads(samplers.length, chunks),
+  });
+  const behind = found.best.subarray(samplers.length * chunks * 4);
+  checkSame('sample-chunk behind the last sampler', behind, poison(behind.length, 'output'));
+  const merged = await runMerge(harness, { ...sampling, layout, best: found.best, chunks, adjust });
+  return { ...merged, best: found.best, trail };
+}
+
+interface Filtering {
+  readonly step: Words;
+  readonly constants: Readonly<Record<string, Constant>>;
+  readonly rows: Words;
+  readonly adjust: Words;
+  readonly samplers: readonly StepSampler[];
+}
+
+/** sample-extremes, then every stage of sample-digit that one of the samplers needs. */
+async function runFilter(harness: Harness, { step, constants, rows, adjust, samplers }: Filtering): Promise<Words> {
+  const chunks = Math.ceil((constants['VOCABULARY'] as number) / FILTER_CHUNK);
+  const shared = { constants: { ...constants, CHUNKS: chunks, CHUNK4: FILTER_CHUNK / 4 }, libraries: [...COMMON, SAMPLER] };
+  const first = await harness.run({
+    ...shared,
+    kernel: sampleExtremes,
+    buffers: {
+      step,
+      logits: rows,
+      adjust,
+      extremes: poison(samplers.length * chunks * 2, 'output'),
+      bins: poison(samplers.length * BIN_WORDS, 'output'),
+    },
+    threads: sampleExtremesThreads(samplers.length, chunks),
+  });
+  let bins = first.bins;
+  let trail = poison(samplers.length * TRAIL_WORDS, 'output');
+  const filtering = samplers.filter((sampler) => (flagsOf(sampler) & SAMPLER_FLAGS.filters) !== 0);
+  const stages = [
+    ...(filtering.some(({ topK = 0 }) => topK > 0) ? FILTER_STAGES.topK : []),
+    ...(filtering.some(({ topP = 1 }) => topP < 1) ? FILTER_STAGES.topP : []),
+    FILTER_STAGES.settle,
+  ];
+  for (const stage of stages) {
+    ({ bins, trail } = await harness.run({
+      ...shared,
+      kernel: sampleDigit,
+      buffers: { step, stages: Uint32Array.of(stage), logits: rows, adjust, extremes: first.extremes, bins, trail },
+      threads: sampleDigitThreads(samplers.length, chunks),
+    }));
+  }
+  return trail;
+}
+
+export interface Merging extends Pick<Sampling, 'vocabulary' | 'samplers' | 'state'> {
+  readonly layout?: StepLayout;
+  readonly best: Words;
+  readonly chunks: number;
+  readonly adjust?: Words;
+}
+
+/** sample-merge; what is nobody's must stay. */
+export async function runMerge(harness: Harness, merging: Merging) {
+  const { vocabulary, layout = LAYOUT, best, chunks, samplers, adjust = adjustTable(vocabulary, {}) } = merging;
+  const before = merging.state ?? poison(STATE_SLOTS * 2, 'output');
+  const found = await harness.run({
+    kernel: sampleMerge,
+    constants: { ...stepConstants(layout), VOCABULARY: vocabulary, CHUNKS: chunks },
+    libraries: COMMON,
+    buffers: { step: stepWords({ samplers }, layout), best, state: before, adjust, ids: poison(samplers.length + 2, 'output') },
+    threads: sampleMergeThreads(samplers.length),
+  });
+  const { ids, state } = found;
+  checkSame('ids behind the last sampler', ids.subarray(samplers.length), poison(2, 'output'));
+  const counted = adjust.slice();
+  for (let slot = 0; slot < STATE_SLOTS; slot++) {
+    const owner = samplers.findIndex(({ stateSlot }) => stateSlot === slot);
+    const now = state.subarray(2 * slot, 2 * slot + 2);
+    const id = owner === -1 ? INERT : ids[owner]!;
+    if (samplers.some(({ stateSlot }, i) => i > owner && stateSlot === slot)) continue; // a test that needs no state
+    if (id === INERT) {
+      checkSame(`state slot ${slot}, which was to stay`, now, before.subarray(2 * slot, 2 * slot + 2));
+    } else if (id === POISONED) {
+      checkSame(`whether poisoned state slot ${slot} is done`, now.subarray(1), [1]);
+    } else {
+      const { endTokens = [], adjusts } = samplers[owner]!;
+      checkSame(`state slot ${slot}`, now, [id, endTokens.includes(id) ? 1 : 0]);
+      if (adjusts === 'yes') counted[(slot * Math.ceil(vocabulary / 4) * 4 + id) * 2]! += 1;
+    }
+  }
+  checkSame('the adjust table', found.adjust, counted);
+  return { ids, state, adjust: found.adjust };
+}
+
+/** An adjust table with rows for the slots that were seen; the others are poison. */
+export function adjustTable(vocabulary: number, seen: Readonly<Record<number, Seen>>): Words {
+  const padded = Math.ceil(vocabulary / 4) * 4;
+  const words = poison(padded * 2 * STATE_SLOTS, 'input');
+  for (const [slot, { prompt, generated, bias }] of Object.entries(seen)) {
+    const row = words.subarray(Number(slot) * padded * 2, (Number(slot) + 1) * padded * 2).fill(0);
+    for (const token of prompt) row[token * 2] = IN_PROMPT;
+    for (const token of generated) row[token * 2]! += 1;
+    for (const [token, value] of Object.entries(bias)) row[Number(token) * 2 + 1] = floatBits(value);
+  }
+  return words;
+}
+
+/** A sampler as its twin sees it. */
+export function twinInput({ logits, seen = {} }: Sampling, sampler: StepSampler): SampleInput {
+  const own = sampler.adjusts === 'yes' ? seen[sampler.stateSlot] : undefined;
+  return { ...sampler, logits: logits[sampler.logitRow]!, ...(own && { seen: own }) };
+}
+
+export const greedy = (logitRow: number, stateSlot: number): StepSampler => ({
+  logitRow,
+  stateSlot,
+  inverseTemperature: 0,
+  seed: [0, 0],
+  position: 0,
+});
+
+/** Best scores of a sampler's chunks. */
+export function scoresOf(best: Words, sampler: number, chunks: number): number[] {
+  const scores = new Float32Array(best.buffer, best.byteOffset, best.length);
+  return Array.from({ length: chunks }, (_, chunk) => scores[(sampler * chunks + chunk) * 4]!);
+}

@@ -1,0 +1,145 @@
+import { describe, expect, test } from 'vitest';
+import { checkGenerateOptions, samplingOf } from '../../src/engine/generate-options.ts';
+import { checkEngineOptions } from '../../src/engine/options.ts';
+import type { EngineOptions, GenerateOptions } from '../../src/engine/types.ts';
+
+const VOCABULARY = 100;
+const engine = (more: object) => checkEngineOptions({ model: 'm', ...more } as EngineOptions);
+const generate = (options: object) => checkGenerateOptions(options as GenerateOptions, VOCABULARY);
+const part = { id: 'a', scale: 1 };
+
+describe('createEngine', () => {
+  test('fills every limit in', () => {
+    const limits = { sequences: 64, batchRows: 128, prefillChunk: 64, queue: 4096, adapters: 32, stepMs: 40 };
+    expect(engine({})).toEqual({ ...limits, fairness: { tenants: new Map(), adapters: new Map() } });
+    const given = { sequences: 1, batchRows: 2, prefillChunk: 3, queue: 4, adapters: 5, stepMs: 0.5 };
+    expect(engine({ limits: given, prefixCache: false, deterministic: true, memory: { pool: 1 }, maxModelLength: 2 })).toMatchObject(given);
+  });
+
+  test('weights are by name, whatever the name', () => {
+    const { fairness } = engine({ fairness: { tenants: { constructor: 2, '': 0.5 }, adapters: { json: 3 } } });
+    expect([...fairness.tenants]).toEqual([
+      ['constructor', 2],
+      ['', 0.5],
+    ]);
+    expect(fairness.adapters.get('json')).toBe(3);
+    expect(fairness.tenants.get('toString')).toBeUndefined();
+  });
+
+  test.each([
+    [{ prefixcache: true }, 'prefixcache'],
+    [{ limits: { step: 3 } }, 'step'],
+    [{ memory: { heap: 3 } }, 'heap'],
+    [{ fairness: { tenant: {} } }, 'tenant'],
+    [{ toString: 1 }, 'toString'],
+  ])('%j has an unknown name', (options, name) => {
+    expect(() => engine(options)).toThrow(TypeError);
+    expect(() => engine(options)).toThrow(`"${name}"`);
+  });
+
+  test.each<[object, string]>([
+    [{ limits: { queue: 0 } }, 'limits.queue'],
+    [{ limits: { adapters: 4097 } }, 'limits.adapters'],
+    [{ limits: { sequences: 1.5 } }, 'limits.sequences'],
+    [{ limits: { stepMs: 0 } }, 'limits.stepMs'],
+    [{ limits: { stepMs: Infinity } }, 'limits.stepMs'],
+    [{ memory: { pool: '1' } }, 'memory.pool'],
+    [{ maxModelLength: 1 }, 'maxModelLength'],
+    [{ precision: 'f16' }, 'precision'],
+    [{ prefixCache: 'no' }, 'prefixCache'],
+    [{ deterministic: 1 }, 'deterministic'],
+    [{ fairness: { tenants: { a: 0 } } }, 'fairness.tenants.a'],
+    [{ fairness: { adapters: { a: Number.NaN } } }, 'fairness.adapters.a'],
+    [{ fairness: { adapters: { a: undefined } } }, 'fairness.adapters.a'],
+    [{ fairness: { tenants: new Map([['a', 1]]) } }, 'fairness.tenants'],
+  ])('%j is out of range', (options, param) => {
+    expect(() => engine(options)).toThrow(expect.objectContaining({ code: 'request_invalid', param }));
+  });
+});
+
+describe('generate', () => {
+  test('takes every option up to its bounds', () => {
+    generate({});
+    generate({ adapter: 'a', temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 0.1, presencePenalty: -2, frequencyPenalty: 2 });
+    generate({
+      adapter: [],
+      topK: -1,
+      topP: 1e-6,
+      minP: 1,
+      logitBias: { 0: -100, 99: 100 },
+      seed: 0,
+      priority: -5,
+      tenant: '',
+      cacheSalt: '',
+    });
+    generate({ adapter: [part, part, ...Array.from({ length: 6 }, (_, i) => ({ id: `${i}`, scale: -i }))], firstTokenDeadlineMs: 0.1 });
+    generate({ topK: undefined, adapter: undefined, logitBias: {}, tenant: undefined });
+  });
+
+  test('knows no other name, of a part neither', () => {
+    expect(() => generate({ top_k: 3 })).toThrow(/"top_k".*topK/);
+    expect(() => generate({ adapter: [{ name: 'a', scale: 1 }] })).toThrow(TypeError);
+  });
+
+  test.each<[object, string, string]>([
+    [{ temperature: -1 }, 'temperature', '-1'],
+    [{ temperature: '1' }, 'temperature', '"1"'],
+    [{ temperature: null }, 'temperature', 'null'],
+    [{ temperature: 1e39 }, 'temperature', 'finite'],
+    [{ topK: -2 }, 'topK', 'at least -1'],
+    [{ topK: 1.5 }, 'topK', 'integer'],
+    [{ topP: 0 }, 'topP', 'above 0 and up to 1'],
+    [{ topP: 1.01 }, 'topP', '1.01'],
+    [{ topP: 1e-50 }, 'topP', 'above 0'],
+    [{ minP: 1.1 }, 'minP', 'from 0 to 1'],
+    [{ minP: -0.1 }, 'minP', 'from 0 to 1'],
+    [{ repetitionPenalty: 0 }, 'repetitionPenalty', 'above 0'],
+    [{ repetitionPenalty: Infinity }, 'repetitionPenalty', 'finite'],
+    [{ presencePenalty: 2.1 }, 'presencePenalty', 'from -2 to 2'],
+    [{ frequencyPenalty: Number.NaN }, 'frequencyPenalty', 'NaN'],
+    [{ priority: 0.5 }, 'priority', 'integer'],
+    [{ firstTokenDeadlineMs: 0 }, 'firstTokenDeadlineMs', 'above 0'],
+    [{ tenant: 7 }, 'tenant', 'string'],
+    [{ cacheSalt: {} }, 'cacheSalt', 'string'],
+    [{ stop: [''] }, 'stop', 'not empty'],
+    [{ stopTokenIds: [-1] }, 'stopTokenIds', '-1'],
+    [{ stopTokenIds: [undefined] }, 'stopTokenIds', 'undefined'],
+    [{ logitBias: [1] }, 'logitBias', 'object'],
+    [{ logitBias: new Map([[1, 1]]) }, 'logitBias', 'object'],
+    [{ logitBias: { 100: 1 } }, 'logitBias', '"100"'],
+    [{ logitBias: { '01': 1 } }, 'logitBias', '"01"'],
+    [{ logitBias: { a: 1 } }, 'logitBias', '0 to 99'],
+    [{ logitBias: { 7: 101 } }, 'logitBias', 'logitBias[7] is 101'],
+    [{ logitBias: { 7: undefined } }, 'logitBias', 'undefined'],
+    [{ adapter: 7 }, 'adapter', 'id'],
+    [{ adapter: [part, 'b'] }, 'adapter', 'adapter[1]'],
+    [{ adapter: [{ id: '', scale: 1 }] }, 'adapter', 'adapter[0].id'],
+    [{ adapter: [{ id: 'a' }] }, 'adapter', 'adapter[0].scale'],
+    [{ adapter: [{ id: 'a', scale: 1e39 }] }, 'adapter', 'finite'],
+    [{ adapter: Array.from({ length: 9 }, () => part) }, 'adapter', 'at most 8'],
+  ])('%j is out of range', (options, param, words) => {
+    expect(() => generate(options)).toThrow(expect.objectContaining({ code: 'request_invalid', param }));
+    expect(() => generate(options)).toThrow(words);
+  });
+});
+
+describe('the sampler', () => {
+  test('is greedy and adjusts nothing by default', () => {
+    const neutral = { topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, adjusts: 'no' };
+    expect(samplingOf({})).toEqual({ temperature: 0, ...neutral });
+    expect(samplingOf({ logitBias: {} }).adjusts).toBe('no');
+  });
+
+  test('has what was asked for; −1 means all of the vocabulary', () => {
+    const asked = { temperature: 0.7, topK: 3, topP: 0.5, minP: 0.1, repetitionPenalty: 1.1, presencePenalty: -1, frequencyPenalty: 2 };
+    expect(samplingOf(asked)).toEqual({ ...asked, adjusts: 'yes' });
+    expect(samplingOf({ temperature: 1, topK: -1 }).topK).toBe(0);
+  });
+
+  test.each<GenerateOptions>([{ repetitionPenalty: 0.9 }, { presencePenalty: -0.1 }, { frequencyPenalty: 0.1 }, { logitBias: { 3: 1 } }])(
+    'adjusts for %j, greedy or not',
+    (options) => {
+      expect(samplingOf(options).adjusts).toBe('yes');
+    },
+  );
+});

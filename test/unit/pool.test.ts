@@ -1,0 +1,61 @@
+import { describe, expect, test } from 'vitest';
+import { createAdapterPool } from '../../src/adapters/pool.ts';
+import type { PackedAdapter, SiteTable } from '../../src/adapters/sites.ts';
+import type { PoolMemory } from '../../src/gpu/pool-memory.ts';
+
+const PAGE_BYTES = 512;
+const TABLE: SiteTable = {
+  prefix: 'model.layers.',
+  layers: 2,
+  sites: [
+    { module: 'self_attn.q_proj', inWidth: 8, outWidth: 8, outStart: 0 },
+    { module: 'self_attn.k_proj', inWidth: 8, outWidth: 4, outStart: 8 },
+  ],
+};
+
+/** An adapter of `words` words in its first layer and none in its second, with one matrix pair on the second site. */
+function adapter(words: number, precision: 'exact' | 'half'): PackedAdapter {
+  const first = { words: new Uint32Array(words).fill(7), matrices: [{ site: 1, offsetA: 0, offsetB: 16, rank4: 4, scale: 0.5 }] };
+  const layers = [first, { words: new Uint32Array(0), matrices: [] }];
+  return { digest: '0', precision, rank4: 4, rank: 3, bytes: words * 4, layers };
+}
+
+function record() {
+  const writes: [layer: number, byteOffset: number, words: number][] = [];
+  const rows = new Map<string, Uint32Array>();
+  const memory: PoolMemory = {
+    layers: [],
+    pages: 64,
+    pageBytes: PAGE_BYTES,
+    descriptors: undefined as never,
+    descriptorLayerBytes: 256,
+    slots: 4,
+    write: (layer, byteOffset, words) => void writes.push([layer, byteOffset, words.length]),
+    describe: (layer, slot, words) => void rows.set(`${layer}/${slot}`, words),
+  };
+  return { pool: createAdapterPool(memory, TABLE), writes, rows };
+}
+
+describe('the pool of adapters', () => {
+  test('the widest layer decides how many pages an adapter takes', () => {
+    const { pool } = record();
+    expect([0, 1, 128, 129].map((words) => pool.pagesOf(adapter(words, 'half')))).toEqual([1, 1, 1, 2]);
+  });
+
+  test.each(['exact', 'half'] as const)('writes to the run and the slot it is given: %s', (precision) => {
+    const { pool, writes, rows } = record();
+    pool.write({ slot: 3, firstPage: 5, pages: 2 }, adapter(200, precision));
+    expect(writes).toEqual([[0, 5 * PAGE_BYTES, 200]]);
+    expect([...rows.keys()]).toEqual(['0/3', '1/3']);
+    const base = (5 * PAGE_BYTES) / (precision === 'exact' ? 16 : 8);
+    const half = new Uint32Array(new Float32Array([0.5]).buffer)[0]!;
+    expect([...rows.get('0/3')!]).toEqual([...new Array(8).fill(0), base, base + 16, 4, half, 8, 4, 0, 0]);
+    expect([...rows.get('1/3')!]).toEqual(new Array(16).fill(0)); // what an earlier adapter left there is gone
+  });
+
+  test('writes nothing beyond its run', () => {
+    const { pool, writes, rows } = record();
+    expect(() => pool.write({ slot: 1, firstPage: 0, pages: 1 }, adapter(129, 'half'))).toThrow(RangeError);
+    expect([writes.length, rows.size]).toEqual([0, 0]);
+  });
+});
