@@ -57,12 +57,23 @@ export function createAdmission(parts: AdmissionParts, { running, take, leave }:
     return sequence.maxTokens <= most;
   };
 
+  /** Whom a waiting sequence follows, and for how many pages: asked at every step, found once. */
+  const following = new WeakMap<Sequence, { readonly leader: Sequence; readonly admission: number; readonly pages: number }>();
+  const follows = (sequence: Sequence): boolean => {
+    const found = following.get(sequence);
+    if (!found || !running.has(found.leader)) return false;
+    return found.leader.admissions === found.admission && found.leader.offered < found.pages;
+  };
   /** Whether someone who runs is about to compute the page that this one lacks: it will then be shared. */
-  const hasLeader = (root: string, tokens: readonly number[], page: number): boolean => {
-    const start = page * PAGE_TOKENS;
+  const findLeader = (sequence: Sequence, tokens: readonly number[], page: number, limit: number): boolean => {
     for (const leader of running) {
-      if (leader.root !== root || leader.target < start + PAGE_TOKENS || leader.offered > page) continue;
-      if (tokensOf(leader, 0, start + PAGE_TOKENS).every((token, i) => token === tokens[i])) return true;
+      if (leader.root !== sequence.root || leader.offered > page) continue;
+      const theirs = tokensOf(leader, 0, Math.min(leader.target, limit * PAGE_TOKENS));
+      const differs = theirs.findIndex((token, i) => token !== tokens[i]);
+      const pages = Math.floor((differs < 0 ? theirs.length : differs) / PAGE_TOKENS);
+      if (pages <= page) continue;
+      following.set(sequence, { leader, admission: leader.admissions, pages });
+      return true;
     }
     return false;
   };
@@ -89,7 +100,7 @@ export function createAdmission(parts: AdmissionParts, { running, take, leave }:
     const tokens = tokensOf(sequence, 0, knownTokens(sequence));
     const limit = prefix && sequence.logits === 'sampled' ? Math.floor((tokens.length - 1) / PAGE_TOKENS) : 0;
     const found = limit > 0 ? prefix!.find(sequence.root, tokens, limit) : 0;
-    if (found < limit && hasLeader(sequence.root, tokens, found)) return 'later';
+    if (found < limit && findLeader(sequence, tokens, found, limit)) return 'later';
     if (!take(sequence)) return 'later';
     if (!takePages(sequence, tokens, limit)) {
       leave(sequence);
@@ -113,6 +124,7 @@ export function createAdmission(parts: AdmissionParts, { running, take, leave }:
   const admit = (now: number): Sequence[] => {
     const unfit = new Set<Sequence>();
     const verdict = (sequence: Sequence): Verdict => {
+      if (follows(sequence)) return 'later';
       const names = sequence.parts.map(({ adapter }) => adapter);
       const passed: Verdict = now - sequence.arrival >= PATIENCE_MS ? 'stop' : 'skip';
       const missing = names.filter((name) => !adapters.isResident(name));

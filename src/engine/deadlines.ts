@@ -14,24 +14,40 @@ export interface Deadlines {
   next(): number | undefined;
 }
 
-export function createDeadlines(stepMs: number, cost: CostEstimate): Deadlines {
+/** What the estimate asks of the scheduler. */
+export interface DeadlineView {
+  /** Whose prompt goes first. */
+  order(one: Sequence, other: Sequence): number;
+  /** Tokens of it that need not be computed. */
+  cachedTokens(sequence: Sequence): number;
+}
+
+export function createDeadlines(stepMs: number, cost: CostEstimate, { order, cachedTokens }: DeadlineView): Deadlines {
   const watched = new Set<Sequence>();
 
-  /** Milliseconds from admission to the first token of a sequence, beside what runs. */
-  const createEta = (running: Iterable<Sequence>): ((sequence: Sequence) => number) => {
+  /** Milliseconds from admission to the first token of a sequence, beside what runs; a rough bound where that is within `limit`. */
+  const createEta = (running: Iterable<Sequence>): ((sequence: Sequence, limit: number) => number) => {
     if (cost.samples === 0) return () => 0;
+    const prompts: Sequence[] = [];
     let decodes = NO_LOAD;
     let ahead = NO_LOAD;
     for (const sequence of running) {
       const left = prefillLeft(sequence);
-      if (left > 0) ahead = addRows(ahead, sequence, sequence.computed, left, 1);
-      else if (canDecode(sequence, Infinity)) decodes = addRows(decodes, sequence, sequence.computed, 1, 1);
+      if (left > 0) {
+        prompts.push(sequence);
+        ahead = addRows(ahead, sequence, sequence.computed, left, 1);
+      } else if (canDecode(sequence, Infinity)) decodes = addRows(decodes, sequence, sequence.computed, 1, 1);
     }
     const decodeMs = decodes.rows > 0 ? cost.of(decodes) : 0;
     const budget = stepBudget(stepMs, decodeMs);
-    return (sequence) => {
-      const promptMs = cost.of(addRows(ahead, sequence, 0, knownTokens(sequence), 1));
-      return (promptMs * budget) / (budget - decodeMs); // prompts have what decode rows leave of each step
+    const share = budget / (budget - decodeMs); // prompts have what decode rows leave of each step
+    return (sequence, limit) => {
+      const most = cost.of(addRows(ahead, sequence, 0, knownTokens(sequence), 1)) * share;
+      if (most <= limit) return most;
+      let before = NO_LOAD;
+      for (const each of prompts) if (order(each, sequence) < 0) before = addRows(before, each, each.computed, prefillLeft(each), 1);
+      const cached = cachedTokens(sequence);
+      return cost.of(addRows(before, sequence, cached, knownTokens(sequence) - cached, 1)) * share;
     };
   };
 
@@ -43,8 +59,8 @@ export function createDeadlines(stepMs: number, cost: CostEstimate): Deadlines {
     missed: (now, running) => {
       if (watched.size === 0) return [];
       const eta = createEta(running);
-      return [...watched].filter((each) => now + (each.phase === 'waiting' ? eta(each) : 0) > each.deadline!);
+      return [...watched].filter((each) => now + (each.phase === 'waiting' ? eta(each, each.deadline! - now) : 0) > each.deadline!);
     },
-    next: () => (watched.size === 0 ? undefined : Math.min(...[...watched].map(({ deadline }) => deadline!))),
+    next: () => [...watched].reduce<number | undefined>((least, { deadline }) => Math.min(least ?? Infinity, deadline!), undefined),
   };
 }

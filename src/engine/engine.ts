@@ -57,6 +57,7 @@ function face(serving: Serving): CoreEngine {
 
 /** Starts a request now; whatever is wrong with it comes out of the generation, never out of this call. */
 function generate(serving: Serving, prompt: Prompt, options: GenerateOptions): Generation {
+  const arrival = performance.now();
   const { device, loop, opened } = serving;
   let request: Request | undefined;
   const stream = createStream((reason) => request && loop.cancel(request, reason));
@@ -65,18 +66,18 @@ function generate(serving: Serving, prompt: Prompt, options: GenerateOptions): G
     checkGenerateOptions(options, config.vocabSize);
     options.signal?.throwIfAborted();
     requireOpen(serving);
+    requireRoom(serving);
     request = createRequest({
       id: serving.nextId++,
       prompt: promptTokens(prompt, text, config),
       parts: partsOf(serving, options.adapter),
-      arrival: performance.now(),
-      options,
+      arrival,
+      options: { ...options, logitBias: { ...options.logitBias } }, // read later, and the caller may go on with its own
       contextLength: device.model.contextLength,
       endTokens,
       tokenizer: text.tokenizer,
       stream,
     });
-    requireRoom(serving);
     loop.add(request);
     followSignal(serving, request, options.signal);
   } catch (error) {
@@ -85,11 +86,16 @@ function generate(serving: Serving, prompt: Prompt, options: GenerateOptions): G
   return stream.generation;
 }
 
-function partsOf({ tiers, limits }: Serving, adapter: GenerateOptions['adapter'] = []): readonly SequencePart[] {
+function partsOf({ device, tiers, limits }: Serving, adapter: GenerateOptions['adapter'] = []): readonly SequencePart[] {
   const parts = typeof adapter === 'string' ? [{ id: adapter, scale: 1 }] : adapter;
   const distinct = new Set(parts.map(({ id }) => id)).size;
   if (distinct > limits.adapters) {
     const message = `A blend of ${distinct} adapters is more than may run at once, limits.adapters: ${limits.adapters}. Raise it, or blend fewer.`;
+    throw new WebLoraError('request_invalid', message, { param: 'adapter' });
+  }
+  const most = device.model.partsPerRow();
+  if (parts.length > most) {
+    const message = `A blend of ${parts.length} adapters beside ${limits.batchRows} rows is more than this device binds; at most ${most}. Lower limits.batchRows.`;
     throw new WebLoraError('request_invalid', message, { param: 'adapter' });
   }
   return parts.map(({ id, scale }) => ({ adapter: tiers.use(id).key, scale }));

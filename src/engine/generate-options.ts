@@ -46,10 +46,16 @@ export function checkGenerateOptions(options: GenerateOptions, vocabSize: number
   refuseUnknown(options, GENERATE_OPTIONS, 'generate');
   requireNumbers(options, GENERATE_OPTIONS);
   checkAdapter(options.adapter);
+  const lists = { stop: 'a list of strings that are not empty', stopTokenIds: 'a list of token ids' };
+  for (const [name, expected] of Object.entries(lists)) {
+    const value = options[name as keyof typeof lists];
+    if (value !== undefined && !Array.isArray(value)) throw invalid(name, value, expected);
+  }
+  if (typeof (options.ignoreEos ?? true) !== 'boolean') throw invalid('ignoreEos', options.ignoreEos, 'true or false');
   for (const text of options.stop ?? []) {
     if (typeof text !== 'string' || text === '') throw invalid('stop', text, 'a list of strings that are not empty');
   }
-  for (const id of options.stopTokenIds ?? []) requireNumber('stopTokenIds', id, ['integer', 0]);
+  for (const id of options.stopTokenIds ?? []) requireNumber('stopTokenIds', id, ['integer', 0, vocabSize - 1]);
   for (const name of ['tenant', 'cacheSalt'] as const) {
     if (typeof (options[name] ?? '') !== 'string') throw invalid(name, options[name], 'a string');
   }

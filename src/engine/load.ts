@@ -95,7 +95,8 @@ export function promptTokens(prompt: unknown, { tokenizer, chatTemplate }: Model
 }
 
 function encodePrompt(prompt: unknown, tokenizer: Tokenizer | undefined, chatTemplate: ChatTemplate | undefined): readonly number[] {
-  if (Array.isArray(prompt) && prompt.every((item) => typeof item === 'number')) return prompt as readonly number[];
+  // a copy: the caller may go on with its own
+  if (Array.isArray(prompt) && prompt.every((item) => typeof item === 'number')) return [...(prompt as readonly number[])];
   if (typeof prompt === 'string') {
     if (!tokenizer) throw new WebLoraError('tokenizer_missing', 'This model came without a tokenizer: give token ids', { param: 'prompt' });
     return tokenizer.encode(prompt, 'special');

@@ -98,6 +98,7 @@ export function createLoop({ device, core, cost, tiers, events, tally, onEnd }: 
       await tiers.read(tiers.entry(key)!, left.signal);
     } catch (error) {
       traffic.failed(key);
+      reads.delete(key); // before who ends asks who else waits for it
       if (!left.signal.aborted) for (const request of usersOf(key)) fail(request, error);
     }
     reads.delete(key);

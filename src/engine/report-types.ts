@@ -34,7 +34,7 @@ export interface Stats {
   readonly maxBatch: { readonly rows: number; readonly sequences: number; readonly adapters: number };
   readonly running: number;
   readonly waiting: number;
-  /** Milliseconds that the request at the head of the queue has waited; 0 where none waits. */
+  /** Milliseconds that the oldest request that waits has waited; 0 where none does. */
   readonly oldestWaitMs: number;
   /** Mean of the latest steps: rows of prompts and of answers, sequences, distinct adapters. */
   readonly batch: { readonly promptRows: number; readonly decodeRows: number; readonly sequences: number; readonly adapters: number };
@@ -61,7 +61,7 @@ export interface Stats {
   readonly deadlineExceeded: number;
   /** Devices that were lost and rebuilt. */
   readonly deviceLosses: number;
-  /** Milliseconds in which at least one step was in flight. */
+  /** Milliseconds in which there was work: steps in flight, or a device being built again. */
   readonly busyMs: number;
   readonly gpuBytes: number;
   /** Where the engine has a store. */

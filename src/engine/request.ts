@@ -179,7 +179,7 @@ function createAnswer({ prompt, options, endTokens, tokenizer, stream }: Request
     result: ({ finish, stopReason }, promptLogprobs) => ({
       text,
       tokens,
-      promptTokens: prompt,
+      promptTokens: [...prompt],
       finish,
       ...(stopReason !== undefined && { stopReason }),
       usage: usage(),

@@ -3,8 +3,8 @@ import { createAdmission, type AdmissionParts } from './admission.ts';
 import type { CostEstimate, StepLoad } from './cost.ts';
 import { createDeadlines } from './deadlines.ts';
 import { createSeats } from './seats.ts';
-import { canDecode, knownTokens, prefillLeft, tokensOf, type Sequence } from './sequence.ts';
-import { createStepBudget, type StepLimits, type Work } from './step-budget.ts';
+import { blendOf, canDecode, knownTokens, prefillLeft, tokensOf, type Sequence } from './sequence.ts';
+import { createStepBudget, LEAST_CHUNK, type StepLimits, type Work } from './step-budget.ts';
 
 export interface SchedulerLimits extends StepLimits {
   /** Sequences that run at once: rows of the block table. */
@@ -87,7 +87,13 @@ export function createScheduler(parts: SchedulerParts): Scheduler {
   const seats = createSeats(limits.sequences, limits.adjustRows, pages, demand);
   const { running } = seats;
   const admission = createAdmission(parts, seats);
-  const deadlines = createDeadlines(limits.stepMs, cost);
+  const cachedTokens = (sequence: Sequence): number => {
+    if (!prefix || sequence.logits === 'prompt' || !sequence.parts.every(({ adapter }) => adapters.isResident(adapter))) return 0;
+    const { root } = blendOf(sequence.parts, sequence.cacheSalt, adapters.digest);
+    const tokens = tokensOf(sequence, 0, knownTokens(sequence));
+    return PAGE_TOKENS * prefix.find(root, tokens, Math.floor((tokens.length - 1) / PAGE_TOKENS));
+  };
+  const deadlines = createDeadlines(limits.stepMs, cost, { order: byUrgency, cachedTokens });
   const draining = new Set<Sequence>();
   let preemptions = 0;
 
@@ -124,7 +130,10 @@ export function createScheduler(parts: SchedulerParts): Scheduler {
   };
   /** Whose turn it is, each with a page for its next row. */
   const chooseDecodes = (depth: number, turn: { unfit: Sequence[]; preempted: Sequence[] }): Sequence[] => {
-    const places = Math.min(limits.batchRows, limits.logitRows);
+    // streams never fill a step: a prompt goes on beside them, and its last row needs logits
+    const isPrompted = [...running].some((sequence) => prefillLeft(sequence) > 0);
+    const rows = Math.min(limits.batchRows - (isPrompted ? LEAST_CHUNK : 0), limits.logitRows - (isPrompted ? 1 : 0));
+    const places = Math.max(1, rows);
     let chosen: Sequence[] = [];
     let rest = [...running].filter((sequence) => canDecode(sequence, depth));
     while (rest.length > 0 && chosen.length < places) {

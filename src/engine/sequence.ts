@@ -32,7 +32,7 @@ export interface SequenceRequest {
 }
 
 /**
- * One request's tokens as plain data; only the scheduler changes it. Position p of a sequence holds prompt token p, or generated token
+ * One request's tokens as plain data; only the scheduler and its parts change it. Position p of a sequence holds prompt token p, or generated token
  * p − prompt.length. A decode row reads the token sampled before it, committed or pending, from the state slot `row`.
  */
 export interface Sequence extends Required<Omit<SequenceRequest, 'maxTokens'>> {

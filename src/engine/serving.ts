@@ -63,7 +63,8 @@ async function assemble(options: EngineOptions, limits: EngineLimits, opened: Op
     cost,
     beginnings: options.prefixCache === false ? 'own' : 'shared',
     tenantWeight: (tenant) => limits.fairness.tenants.get(tenant) ?? 1,
-    flowWeight: (flow) => limits.fairness.adapters.get(tiers.entry(flow)?.id ?? '') ?? 1,
+    // a blend is no entry and has no name
+    flowWeight: (flow) => limits.fairness.adapters.get((flow === '' ? '' : tiers.entry(flow)?.id) as string) ?? 1,
     evicted: tiers.evicted,
   });
   const loop = createLoop({ device, core, cost, tiers, events, tally, onEnd: (error) => (serving.over ??= error) });

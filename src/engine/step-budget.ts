@@ -29,9 +29,9 @@ export interface StepLimits {
 /** Rows are computed in fours: a chunk that ends between two of them costs as much as one that fills them. */
 const TILE_ROWS = 4;
 /** A prompt goes on by this many rows in every step, whatever the estimate says. */
-const LEAST_CHUNK = 4;
+export const LEAST_CHUNK = 4;
 /** A step may take this many times what its decode rows alone take: gaps between tokens grow no further than that. */
-const STRETCH = 2;
+const STRETCH = 1.75;
 /** Where nothing streams, a step may take this many times `stepMs`: it then bounds how soon a newcomer is heard. */
 const IDLE_STRETCH = 10;
 

@@ -9,7 +9,7 @@ export interface Tally {
   /** The loop begins, or ends, to have work. */
   busy(now: number): void;
   idle(now: number): void;
-  /** A request came; `adapters` of them it names, `resident`: all were on the GPU. */
+  /** A request came; `adapters`: how many it names, `resident`: how many of them were on the GPU. */
   arrival(adapters: number, resident: number): void;
   step(work: readonly Work[], ms: number): void;
   token(now: number, request: Request): void;
@@ -60,7 +60,7 @@ export function createTally(): Tally {
     overloaded: () => void (counters.overloaded += 1),
     deadlineExceeded: (now, { sequence: { arrival, deadline } }) => {
       counters.deadlineExceeded += 1;
-      const times = `firstTokenDeadlineMs is ${deadline! - arrival} and it waited ${Math.round(now - arrival)} ms`;
+      const times = `firstTokenDeadlineMs is ${Math.round(1000 * (deadline! - arrival)) / 1000} and it waited ${Math.round(now - arrival)} ms`;
       return new WebLoraError(
         'deadline_exceeded',
         `The first token can no longer come in time: ${times}. Try again when fewer requests wait.`,

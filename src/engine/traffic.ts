@@ -48,7 +48,7 @@ export interface TrafficParts {
   readonly reserve: () => number;
   /** Requests that could be admitted at once. */
   readonly places: () => number;
-  /** Adapters on their way at once. */
+  /** Adapters on their way at once, those that take longer than 5 s not counted. */
   readonly concurrent: number;
   readonly counters: { loads: number; evictions: number };
 }
@@ -56,9 +56,12 @@ export interface TrafficParts {
 /** How far the queue is looked through for adapters to bring. */
 const WINDOW = 64;
 
+/** An origin that answers so late keeps no other from being asked. */
+const SLOW_READ_MS = 5000;
+
 export function createTraffic({ queue, cache, room, demand, reserve, places, concurrent, counters }: TrafficParts): Traffic {
   const known = new Map<string, ReadAdapter>();
-  const reading = new Set<string>();
+  const reading = new Map<string, number>(); // since when
   const waiting = new Set<string>();
   let unplaceable: string | undefined;
 
@@ -97,6 +100,7 @@ export function createTraffic({ queue, cache, room, demand, reserve, places, con
       const read: string[] = [];
       // to hold ready what is needed later would move adapters as often as least recently used does
       const soon = new Set(flows.slice(0, Math.max(1, places())).flatMap(demand.adaptersOf));
+      let young = [...reading.values()].filter((began) => now - began < SLOW_READ_MS).length;
       waiting.clear();
       unplaceable = undefined;
       for (const [before, adapter] of next.entries()) {
@@ -106,8 +110,9 @@ export function createTraffic({ queue, cache, room, demand, reserve, places, con
           const placement = place(adapter, before, reserve());
           if (placement) write.push({ adapter, placement });
           else waiting.add(adapter);
-        } else if (reading.size < concurrent) {
-          reading.add(adapter);
+        } else if (young < concurrent) {
+          young += 1;
+          reading.set(adapter, now);
           read.push(adapter);
         }
       }

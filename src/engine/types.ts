@@ -47,7 +47,7 @@ export interface EngineOptions {
     readonly adapters?: number;
     /**
      * Milliseconds that a step may take while answers stream, by a running estimate: prompts are cut so that streams stay smooth. A step
-     * may always take twice what its decode rows alone take, and ten times this where nothing streams. Default 40.
+     * may always take 1.75 times what its decode rows alone take, and ten times this where nothing streams. Default 40.
      */
     readonly stepMs?: number;
   };

@@ -43,6 +43,8 @@ export interface Model {
   reserveRank(rank4: number): Promise<void>;
   /** Slots from 0 on whose sequences can have a bias or penalties. */
   readonly adjustRows: number;
+  /** Parts that every row of a full step may have, with the widest adapter so far: at most MAX_PARTS. */
+  partsPerRow(): number;
   /** Makes room for bias and penalties; a no-op where there is room. Throws `out_of_memory`. */
   reserveAdjust(): Promise<void>;
   /**

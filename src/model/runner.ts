@@ -21,6 +21,7 @@ export interface ItemOutput {
 /** What runs steps, and grows for what they need. */
 export interface Runner {
   readonly adjustRows: number;
+  partsPerRow(): number;
   reserveRank(rank4: number): Promise<void>;
   reserveAdjust(): Promise<void>;
   setAdjust(slot: number, prompt: readonly number[], generated: readonly number[], bias: Readonly<Record<number, number>>): void;
@@ -58,6 +59,7 @@ export async function createRunner(
 
   return {
     adjustRows: table.rows,
+    partsPerRow: () => Math.min(MAX_PARTS, Math.floor(grown.vRows() / layout.limits.rows)),
     reserveRank: grown.reserveRank,
     reserveAdjust: grown.reserveAdjust,
     setAdjust: (slot, prompt, generated, bias) => table.write(adjustOf(slot), slot, prompt, generated, bias),
@@ -82,6 +84,8 @@ export async function createRunner(
 /** Buffers that are small until something needs them, and the launches that bind them. */
 interface Grown {
   launches(): readonly Launch[];
+  /** Rows of v for the widest adapter so far. */
+  vRows(): number;
   /** Rows of v times quads of their ranks that v has room for. */
   vQuads(): number;
   /** The adjust table; undefined before `reserveAdjust`. */
@@ -131,6 +135,7 @@ async function createGrown(
   };
   return {
     launches: () => launches,
+    vRows: () => vRows(parts, rank4, mostBytes),
     vQuads: () => (vRows(parts, rank4, mostBytes) * rank4) / 4,
     adjust: () => (reserved ? adjust : undefined),
     reserveRank: (wanted) => (wanted <= rank4 ? Promise.resolve() : inTurn(() => growRank(wanted))),

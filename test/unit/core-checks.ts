@@ -1,7 +1,7 @@
 import type { Core } from '../../src/engine/core.ts';
 import type { CostEstimate, StepLoad } from '../../src/engine/cost.ts';
 import type { SchedulerLimits, Turn } from '../../src/engine/scheduler.ts';
-import { stepBudget, type Work } from '../../src/engine/step-budget.ts';
+import { LEAST_CHUNK, stepBudget, type Work } from '../../src/engine/step-budget.ts';
 import type { Sequence } from '../../src/engine/sequence.ts';
 import { PAGE_TOKENS } from '../../src/kernels/step-layout.ts';
 import { check } from './core-random.ts';
@@ -54,7 +54,8 @@ export function checkTurns(ready: readonly Sequence[], { work, expired, unfit, p
   const decodes = work.filter((each) => each.kind === 'decode').length;
   const gone = new Set([...expired, ...unfit, ...preempted]);
   const still = ready.filter((sequence) => !gone.has(sequence)).length;
-  const places = Math.min(limits.batchRows, limits.logitRows);
+  const isPrompted = work.some((each) => each.kind === 'prefill');
+  const places = Math.max(1, Math.min(limits.batchRows - (isPrompted ? LEAST_CHUNK : 0), limits.logitRows - (isPrompted ? 1 : 0)));
   if (ready.length <= places) check(decodes === still, 'a decode row waits without cause');
   else check(decodes >= places - gone.size, 'fewer decode rows than there is room for');
 }

@@ -87,10 +87,10 @@ describe('milliseconds of a step', () => {
     expect(chunkBeside(0, { step: 100, row: 2 })).toBe(148); // 150 rows, in fours
   });
 
-  test('beside streams it takes its milliseconds, or twice what the streams alone take', () => {
+  test('beside streams it takes its milliseconds, or 1.75 times what the streams alone take', () => {
     expect(chunkBeside(3, { row: 1 })).toBe(37); // 40 ms, of which 3 go to the streams
     expect(chunkBeside(4, { step: 10, row: 10 })).toBe(4); // streams alone 50 ms
-    expect(chunkBeside(4, { step: 100, row: 5 })).toBe(24); // streams alone 120 ms
+    expect(chunkBeside(4, { step: 100, row: 5 })).toBe(16); // streams alone 120 ms
   });
 
   test('a prompt goes on by at least four rows', () => {
@@ -241,7 +241,7 @@ describe('deadlines', () => {
     const streams = createSmall({ cost: priceList({ row: 10 }) });
     for (let i = 0; i < 3; i++) streams.add(1, 9);
     streams.run();
-    const late = [199, 200].map((deadline) => streams.add(10, 1, { deadline })); // 30 of each step's 60 ms are left for 100 ms of prompt
+    const late = [233, 234].map((deadline) => streams.add(10, 1, { deadline })); // 22.5 of each step's 52.5 ms are left for 100 ms of prompt
     expect(streams.step().expired).toEqual(late.slice(0, 1));
   });
 
