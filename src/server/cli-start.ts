@@ -4,6 +4,9 @@ import type { LoraModule, ModelArguments } from './cli-arguments.ts';
 import { say } from './cli-host.ts';
 import type { Host } from './cli-host.ts';
 
+/** A command's answers share the device with nobody's: their prompts need not be cut for the sake of smooth streams. */
+const STEP_MS = 1000;
+
 /**
  * Starts an engine, loads every adapter and says on standard error how long the context is. Throws `WebLoraError`; an adapter that
  * cannot be served is named as the user named it, and nothing is left running.
@@ -15,7 +18,7 @@ export async function startEngine(args: ModelArguments, host: Host): Promise<Cor
     gpu,
     deterministic: args.deterministic,
     signal: host.signal,
-    limits: args.limits,
+    limits: { ...args.limits, stepMs: STEP_MS },
     prefixCache: args.prefixCache,
     ...(args.precision === undefined ? {} : { precision: args.precision }),
     ...(args.maxModelLength === undefined ? {} : { maxModelLength: args.maxModelLength }),

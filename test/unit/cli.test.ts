@@ -104,7 +104,7 @@ describe('arguments', () => {
       precision: 'half',
       deterministic: true,
       memory: { pool: 2 ** 21 },
-      limits: { sequences: 8, batchRows: 96, adapters: 4 },
+      limits: { sequences: 8, batchRows: 96, adapters: 4, stepMs: 1000 },
       prefixCache: false,
     });
     const { signal, ...asked } = started.engine?.calls[0]?.options ?? {};
@@ -125,7 +125,7 @@ describe('arguments', () => {
   test('what is not given is left to the engine', async () => {
     const { host, started } = testHost();
     await main(chat, host);
-    expect(started.options).toMatchObject({ limits: {}, prefixCache: true });
+    expect(started.options).toMatchObject({ limits: { stepMs: 1000 }, prefixCache: true });
     expect(Object.keys(started.engine?.calls[0]?.options ?? {})).toEqual(['signal']);
   });
 
