@@ -44,13 +44,13 @@ const { main } = await import(pathToFileURL(join(folder, 'main.mjs')).href);
 if (typeof main !== 'function') throw new Error(`bench/${name}/main.ts exports no function main(options)`);
 await main(options);
 
-/** In a bench's own files `import.meta.url` is the address of the file as it is written, wherever the bundle lies. */
+/** In the files of benches, and of the tests whose browser they share, `import.meta.url` is the address of the file as it is written. */
 function sourceUrls() {
-  const own = join(root, 'bench/');
+  const own = [join(root, 'bench/'), join(root, 'test/')];
   return {
     name: 'weblora-bench-urls',
     transform(code, id) {
-      if (!id.startsWith(own) || !code.includes('import.meta.url')) return undefined;
+      if (!own.some((folder) => id.startsWith(folder)) || !code.includes('import.meta.url')) return undefined;
       return { code: code.replaceAll('import.meta.url', JSON.stringify(pathToFileURL(id).href)), map: null };
     },
   };

@@ -1,8 +1,9 @@
 import type { Answer } from './answer.ts';
 import { make, on, say, setText } from './dom.ts';
+import { createFacts } from './facts.ts';
 import type { Voice } from './roster.ts';
 import { tintElement } from './tint.ts';
-import { bytesInWords, count, rateInWords } from './words.ts';
+import { count, rateInWords } from './words.ts';
 
 /** A voice and its answer on the page. */
 export interface Card {
@@ -13,16 +14,6 @@ export interface Card {
 export interface CardActions {
   readonly retry: () => void;
   readonly remove: () => void;
-}
-
-/** Where its bytes are, in a word. */
-export const tierNames = { gpu: 'GPU', heap: 'memory', disk: 'disk', origin: 'not read yet' } as const;
-
-/** Rank, bytes and tier of a voice in one line. */
-export function facts({ rank, bytes, tier, state }: Voice): string {
-  const parts = [rank === undefined ? '' : `rank ${rank}`, bytes === undefined ? '' : bytesInWords(bytes)];
-  const place = state === 'loading' ? 'loading' : state === 'failed' ? 'failed' : tier === undefined ? '' : tierNames[tier];
-  return [...parts, place].filter((part) => part !== '').join(' · ');
 }
 
 const endings = { waiting: 'waiting', streaming: '', done: '', stopped: 'stopped', failed: 'failed' } as const;
@@ -39,14 +30,14 @@ export function createCard(voice: Voice, actions: CardActions): Card {
   const name = make('h2', 'card-name', voice.name);
   const does = make('p', 'card-does', voice.does);
   const remove = make('button', 'card-remove', 'Remove');
-  const line = make('p', 'card-facts figures');
+  const line = createFacts('card-facts figures');
   const text = document.createTextNode('');
   const answerBox = make('p', `card-answer ${voice.face}`, text);
   const trouble = make('p', 'said error');
   const retry = make('button', 'button quiet small', 'Try again');
   const speed = make('p', 'card-speed figures');
   const cells = make('div', 'cells');
-  const head = make('div', 'card-head', make('span', 'cell'), name, line);
+  const head = make('div', 'card-head', make('span', 'cell'), name, line.element);
   const about = make('div', 'card-about', does, ...(voice.from === 'person' ? [remove] : []));
   const element = make('li', 'card tinted', head, about, answerBox, trouble, retry, make('div', 'card-foot', cells, speed));
   element.dataset['voice'] = voice.id;
@@ -61,7 +52,7 @@ export function createCard(voice: Voice, actions: CardActions): Card {
   return {
     element,
     show: (now, answer) => {
-      setText(line, facts(now));
+      line.show(now);
       element.dataset['state'] = answer?.state ?? (now.state === 'ready' ? 'idle' : now.state);
       say(trouble, now.state === 'failed' ? now.trouble : (answer?.trouble ?? (now.from === 'person' ? now.unkept : undefined)));
       retry.hidden = now.state !== 'failed';

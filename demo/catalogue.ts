@@ -2,6 +2,7 @@ import type { AdapterInfo, Adapters, EngineEvent, Source } from 'weblora';
 import type { PageEngine } from './engine.ts';
 import { shipped, type Shipped } from './frontdesk.ts';
 import { hueFor, type Roster, type Voice } from './roster.ts';
+import { thousandNumber } from './thousand-adapter.ts';
 import { errorInWords } from './words.ts';
 
 /** Keeps the roster and the engine's adapters the same. */
@@ -13,8 +14,8 @@ export interface Catalogue {
   /** Tries once more to load one that failed. */
   retry(id: string): Promise<void>;
   remove(id: string): Promise<void>;
-  /** Asks the engine where its adapters are now. */
-  refresh(): Promise<void>;
+  /** Asks the engine where its adapters are now: all of them, those of the Thousand view too. */
+  refresh(): Promise<readonly AdapterInfo[]>;
   /** Takes note of which adapters the browser kept and which it refused. */
   hear(events: EngineEvent['adapters']): void;
 }
@@ -24,6 +25,9 @@ const known = ({ rank, bytes, tier }: AdapterInfo): { rank?: number; bytes?: num
   ...(rank !== undefined && { rank }),
   ...(bytes !== undefined && { bytes }),
 });
+
+/** Those of the Thousand view have no cards: they are drawn there, all together. */
+const hasVoice = ({ id }: Pick<AdapterInfo, 'id'>): boolean => thousandNumber(id) === undefined;
 
 export function createCatalogue(engine: PageEngine, roster: Roster): Catalogue {
   const { adapters } = engine;
@@ -52,7 +56,7 @@ export function createCatalogue(engine: PageEngine, roster: Roster): Catalogue {
 
   return {
     open: async () => {
-      const kept = await adapters.list();
+      const kept = (await adapters.list()).filter(hasVoice);
       kept.forEach(greet);
       const added = kept.filter(({ id }) => !shipped.some((each) => each.id === id));
       await Promise.all([...shipped.map((each) => register(each, kept)), ...added.map(({ id }) => load(id))]);
@@ -77,12 +81,16 @@ export function createCatalogue(engine: PageEngine, roster: Roster): Catalogue {
       roster.remove(id);
     },
     refresh: async () => {
-      for (const info of await adapters.list()) roster.update(info.id, known(info));
+      const all = await adapters.list();
+      for (const info of all) if (hasVoice(info)) roster.update(info.id, known(info));
+      return all;
     },
     hear: (events) => {
-      for (const { kind, id, message } of events) {
-        if (kind === 'store_failed') unkept.set(id, `Not kept in this browser; it will be gone after a reload. ${message ?? ''}`.trimEnd());
-        else if (kind === 'store') unkept.delete(id);
+      for (const event of events) {
+        const { kind, id, message } = event;
+        if (event.tier !== 'disk' || !hasVoice(event)) continue;
+        if (kind === 'fail') unkept.set(id, `Not kept in this browser; it will be gone after a reload. ${message ?? ''}`.trimEnd());
+        else if (kind === 'load') unkept.delete(id);
         else continue;
         roster.update(id, { unkept: unkept.get(id) });
       }

@@ -8,13 +8,15 @@ import { createEveryoneView } from './everyone.ts';
 import { announce } from './field.ts';
 import { measured, nextFrame } from './frame.ts';
 import { baseModel, shipped } from './frontdesk.ts';
+import { createGauge, type Gauge } from './gauge.ts';
 import { createLoading } from './loading.ts';
 import { createRoster } from './roster.ts';
 import { createStrip } from './strip.ts';
+import { createThousandView } from './thousand.ts';
 import { missingHere, showTrouble } from './trouble.ts';
 import { bytesInWords } from './words.ts';
 
-const titles = { everyone: 'everyone answers', chat: 'chat' } as const;
+const titles = { everyone: 'everyone answers', chat: 'chat', thousand: 'a thousand adapters' } as const;
 type ViewName = keyof typeof titles;
 
 const roster = createRoster();
@@ -23,6 +25,7 @@ const loading = createLoading();
 const add = createAddDialog(roster);
 const everyone = createEveryoneView(roster, add.open);
 const chat = createChatView(roster);
+const thousand = createThousandView();
 
 roster.add({ id: '', name: 'base', does: baseModel.does, face: baseModel.face, hue: undefined, from: 'page', state: 'loading' });
 for (const { id, does, face, hue } of shipped) roster.add({ id, name: id, does, face, hue, from: 'page', state: 'loading' });
@@ -38,13 +41,14 @@ on<KeyboardEvent>(window, 'keydown', (event) => {
   if (event.key !== 'Escape' || document.querySelector('dialog[open]')) return;
   everyone.stop();
   chat.stop();
+  thousand.stop();
 });
 showView();
 void start();
 
 function showView(): void {
   const asked = location.hash.slice(1);
-  const name: ViewName = asked === 'chat' ? 'chat' : 'everyone';
+  const name = Object.hasOwn(titles, asked) ? (asked as ViewName) : 'everyone';
   for (const view of Object.keys(titles)) find(`view-${view}`, HTMLElement).hidden = view !== name;
   for (const tab of document.querySelectorAll<HTMLElement>('[data-view]')) {
     if (tab.dataset['view'] === name) tab.setAttribute('aria-current', 'page');
@@ -67,15 +71,19 @@ async function start(): Promise<void> {
     return showTrouble(error);
   }
   const catalogue = createCatalogue(engine, roster);
+  const gauge = createGauge(engine, showTrouble);
+  gauge.watch((reading) => strip.read(reading));
   roster.update('', { state: 'ready', tier: 'gpu', bytes: baseBytes });
   loading.done();
   everyone.start(engine, catalogue);
   chat.start(engine);
+  thousand.start(engine, gauge);
   add.start(catalogue);
   announce('The model is loaded');
-  void follow(engine, catalogue);
+  void follow(engine, catalogue, gauge);
   try {
     await catalogue.open();
+    thousand.place(await catalogue.refresh());
     await showDevice(engine);
   } catch (error) {
     showTrouble(error);
@@ -83,12 +91,13 @@ async function start(): Promise<void> {
 }
 
 /** Draws what the engine tells of itself until it ends. */
-async function follow(engine: PageEngine, catalogue: Catalogue): Promise<void> {
+async function follow(engine: PageEngine, catalogue: Catalogue, gauge: Gauge): Promise<void> {
   try {
     for await (const event of engine.events()) {
       measured('event', () => strip.push(event));
+      gauge.tick();
       catalogue.hear(event.adapters);
-      if (event.adapters.length > 0) await catalogue.refresh();
+      if (event.adapters.length > 0) thousand.place(await catalogue.refresh());
     }
   } catch (error) {
     showTrouble(error);

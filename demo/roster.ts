@@ -1,4 +1,5 @@
 import type { AdapterInfo } from 'weblora';
+import { hueOf } from './tint.ts';
 
 /** Whoever can answer: the base model (its id is '') or an adapter. */
 export interface Voice {
@@ -59,13 +60,9 @@ export function createRoster(): Roster {
   };
 }
 
-/** Steps around the colour wheel that land far from all before them. */
-const GOLDEN_ANGLE = 137.508;
-
 /** A hue for a voice that brought none. */
 export function hueFor(roster: Roster): number {
-  const taken = roster.all().length;
-  return Math.round(70 + taken * GOLDEN_ANGLE) % 360;
+  return (70 + hueOf(roster.all().length)) % 360;
 }
 
 /** The name, or that name with the first number behind it that is free. */

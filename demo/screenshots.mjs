@@ -1,4 +1,4 @@
-// Takes the pictures of the README: `node demo/screenshots.mjs`. Both views, light and dark, wide and narrow.
+// Takes the pictures of the README: `node demo/screenshots.mjs [everyone] [chat] [thousand]`. Light and dark, wide and narrow.
 import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { runnerImport } from 'vite';
@@ -27,26 +27,42 @@ async function pictures(view) {
   }
 }
 
-// While text streams, and everybody has said something.
-await page.locator('#everyone-send').click();
-await page.waitForFunction(() => document.querySelector('.card[data-voice="json"] .card-answer').textContent.length > 45, undefined, {
-  timeout: 120_000,
-});
-await pictures('everyone');
-await untilAnswered(page);
-
-await page.evaluate(() => (location.hash = 'chat'));
-const turns = [
-  ['pirate', 'Hey there, can I meet Selena Sanders on Sunday at 9 am? You are always so helpful!'],
-  ['spanish', 'Hi, I am still waiting for order 16024. Thanks.'],
-  ['json', 'Please send it to 16 Rivera Street, Danielmouth.'],
-];
-for (const [voice, message] of turns) {
-  await page.locator(`label.voice:has(input[value="${voice}"])`).click();
-  await page.locator('#chat-message').fill(message);
-  await page.locator('#chat-message').press('Enter');
-  await untilAnswered(page);
+const views = {
+  // While text streams, and everybody has said something.
+  everyone: async () => {
+    await page.locator('#everyone-send').click();
+    const allSpeak = () => [...document.querySelectorAll('.card[data-voice] .card-answer')].every(({ textContent }) => textContent !== '');
+    await page.waitForFunction(allSpeak, undefined, { timeout: 120_000 });
+    await pictures('everyone');
+    await untilAnswered(page);
+  },
+  chat: async () => {
+    const turns = [
+      ['pirate', 'Hey there, can I meet Selena Sanders on Sunday at 9 am? You are always so helpful!'],
+      ['spanish', 'Hi, I am still waiting for order 16024. Thanks.'],
+      ['json', 'Please send it to 16 Rivera Street, Danielmouth.'],
+    ];
+    for (const [voice, message] of turns) {
+      await page.locator(`label.voice:has(input[value="${voice}"])`).click();
+      await page.locator('#chat-message').fill(message);
+      await page.locator('#chat-message').press('Enter');
+      await untilAnswered(page);
+    }
+    await pictures('chat');
+  },
+  // In the middle of a storm, when adapters move in and out of every tier. Software devices take their time.
+  thousand: async () => {
+    await page.locator('#storm-send').click();
+    const isInFull = () => Number.parseInt(document.querySelector('#storm-progress').textContent, 10) >= 300;
+    await page.waitForFunction(isInFull, undefined, { timeout: 1_200_000 });
+    await pictures('thousand');
+  },
+};
+const wanted = process.argv.slice(2);
+for (const [name, take] of Object.entries(views)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  await page.evaluate((view) => (location.hash = view), name);
+  await take();
 }
-await pictures('chat');
 await harness.close();
 process.exit(0);

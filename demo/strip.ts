@@ -1,8 +1,11 @@
 import type { EngineEvent } from 'weblora';
 import { find, setText } from './dom.ts';
 import { nextFrame } from './frame.ts';
+import type { Reading } from './gauge.ts';
+import { createRate } from './rate.ts';
 import type { Roster } from './roster.ts';
-import { tintColour, watchScheme } from './tint.ts';
+import { thousandNumber } from './thousand-adapter.ts';
+import { hueOf, tintColour, watchScheme } from './tint.ts';
 import { count, rateInWords } from './words.ts';
 
 type Step = EngineEvent['steps'][number];
@@ -15,13 +18,14 @@ const GAP = 1;
 /** The picture of the batch: a column for each step, a cell for each row, coloured by the adapter it belongs to. */
 export interface Strip {
   push(event: EngineEvent): void;
+  /** Takes note of how many tokens there were so far. */
+  read(reading: Reading): void;
 }
 
-/** What came back at one moment: how many steps, and rows that gave a token. */
+/** What came back at one moment. */
 interface Beat {
   readonly at: number;
   readonly steps: number;
-  readonly tokens: number;
 }
 
 /** Milliseconds over which speeds are taken, and after which a silence begins a new measurement. */
@@ -38,13 +42,6 @@ interface Size {
   readonly ratio: number;
 }
 
-interface Speed {
-  /** Milliseconds a step. */
-  readonly ms: number;
-  /** Tokens a second. */
-  readonly tokens: number;
-}
-
 const rowsOf = (step: Step): number => Object.values(step.rows).reduce((sum, rows) => sum + rows, 0);
 const adaptersOf = (step: Step): number => Object.keys(step.rows).filter((id) => id !== '').length;
 
@@ -53,6 +50,8 @@ export function createStrip(roster: Roster): Strip {
   const idle = find('pulse-idle', HTMLElement);
   const readouts = createReadouts();
   const kept: Step[] = [];
+  const tokens = createRate({ window: WINDOW, silence: SILENCE });
+  let rate: number | undefined;
   let beats: readonly Beat[] = [];
   let size: Size = { width: 0, height: 0, ratio: 1 };
   let total = 0;
@@ -63,7 +62,7 @@ export function createStrip(roster: Roster): Strip {
     const last = kept.at(-1);
     if (!last) return;
     idle.hidden = true;
-    readouts.show(last, speedOf(beats));
+    readouts.show(last, stepMs(beats), rate);
     canvas.dataset['steps'] = String(total);
     const words = `${count(rowsOf(last), 'row')} for ${count(adaptersOf(last), 'adapter')}`;
     canvas.setAttribute('aria-label', `${count(total, 'step')} so far; the last one had ${words}`);
@@ -86,28 +85,32 @@ export function createStrip(roster: Roster): Strip {
       if (more.length === 0) return;
       kept.push(...more);
       total += more.length;
-      beats = [...recent(beats, at), { at, steps: more.length, tokens: more.reduce((sum, step) => sum + tokensOf(step), 0) }];
+      beats = [...recent(beats, at), { at, steps: more.length }];
       if (kept.length > 2 * MOST_KEPT) kept.splice(0, kept.length - MOST_KEPT);
+      nextFrame(tell);
+    },
+    read: ({ at, stats }) => {
+      rate = tokens.push(at, stats.tokens) ?? rate;
       nextFrame(tell);
     },
   };
 }
 
 interface Readouts {
-  show(last: Step, speed: Speed | undefined): void;
+  /** @param ms of a step. @param rate tokens a second. */
+  show(last: Step, ms: number | undefined, rate: number | undefined): void;
 }
 
 /** The figures beside the picture. */
 function createReadouts(): Readouts {
   const read = (name: string): HTMLElement => find(`read-${name}`, HTMLElement);
-  const [rows, adapters, ms, rate] = [read('rows'), read('adapters'), read('ms'), read('rate')];
+  const [rows, adapters, step, tokens] = [read('rows'), read('adapters'), read('ms'), read('rate')];
   return {
-    show: (last, speed) => {
+    show: (last, ms, rate) => {
       setText(rows, String(rowsOf(last)));
       setText(adapters, `${adaptersOf(last)}${'' in last.rows ? ' + base' : ''}`);
-      if (!speed) return;
-      setText(ms, `${speed.ms < 10 ? speed.ms.toFixed(1) : Math.round(speed.ms)} ms`);
-      setText(rate, `${rateInWords(speed.tokens)}/s`);
+      if (ms !== undefined) setText(step, `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`);
+      if (rate !== undefined) setText(tokens, `${rateInWords(rate)}/s`);
     },
   };
 }
@@ -118,7 +121,7 @@ function drawSteps(context: CanvasRenderingContext2D, { width, height, ratio }: 
   context.clearRect(0, 0, width, height);
   const colours = new Map<string, string>();
   const colour = (id: string): string => {
-    const known = colours.get(id) ?? tintColour(roster.get(id));
+    const known = colours.get(id) ?? tintColour(roster.get(id) ?? strangerOf(id));
     colours.set(id, known);
     return known;
   };
@@ -126,21 +129,22 @@ function drawSteps(context: CanvasRenderingContext2D, { width, height, ratio }: 
   for (const [index, step] of shown.entries()) drawStep(context, step, width - (shown.length - index) * COLUMN, height, colour);
 }
 
-/** Each sequence gives a token in a step in which it has one row; more rows read a prompt. */
-const tokensOf = (step: Step): number => Object.values(step.rows).filter((rows) => rows === 1).length;
+/** Those of the Thousand view have no voice, and a colour each all the same. */
+function strangerOf(id: string): { readonly hue: number | undefined } {
+  const number = thousandNumber(id);
+  return { hue: number === undefined ? undefined : hueOf(number) };
+}
 
 function recent(beats: readonly Beat[], at: number): readonly Beat[] {
   const last = beats.at(-1);
   return last === undefined || at - last.at > SILENCE ? [] : beats.filter((beat) => at - beat.at <= WINDOW);
 }
 
-/** Steps overlap, so their own times do not add up: what came back is divided by the time it took. */
-function speedOf([first, ...rest]: readonly Beat[]): Speed | undefined {
+/** Steps overlap, so their own times do not add up: the time is divided by how many came back in it. */
+function stepMs([first, ...rest]: readonly Beat[]): number | undefined {
   const last = rest.at(-1);
   if (!first || !last) return undefined;
-  const ms = last.at - first.at;
-  const sum = (key: 'steps' | 'tokens'): number => rest.reduce((all, beat) => all + beat[key], 0);
-  return { ms: ms / sum('steps'), tokens: (sum('tokens') * 1000) / ms };
+  return (last.at - first.at) / rest.reduce((all, { steps }) => all + steps, 0);
 }
 
 /** From the floor upwards; a step with more rows than have room (it reads prompts) fills the column in proportion. */

@@ -14,6 +14,11 @@ export function tintColour(voice: Pick<Voice, 'hue'> | undefined): string {
   return `oklch(${dark.matches ? 0.78 : 0.52} ${chroma} ${voice?.hue ?? 0})`;
 }
 
+/** Steps around the colour wheel that land far from all before them: hues of those who brought none. */
+export function hueOf(number: number): number {
+  return Math.round(number * 137.508) % 360;
+}
+
 /** Called when the person's scheme changes. */
 export function watchScheme(listener: () => void): void {
   dark.addEventListener('change', listener);

@@ -34,7 +34,7 @@ export default defineConfig({
   server: { headers, hmr: { overlay: false }, fs: { allow: [at('..')] } },
   preview: { headers },
   // Named, so that none is found late and reloads the page.
-  optimizeDeps: { include: ['@huggingface/jinja', '@huggingface/tokenizers', 'comlink', 'idb-keyval'] },
+  optimizeDeps: { include: ['@huggingface/jinja', '@huggingface/tokenizers', 'comlink', 'idb-keyval', 'uplot'] },
   worker: { format: 'es' },
   build: { outDir: at('./dist'), emptyOutDir: true, target: 'es2022', modulePreload: { polyfill: false } },
 });

@@ -1,5 +1,5 @@
-import { facts } from './card.ts';
-import { find, make, on, setText } from './dom.ts';
+import { find, make, on } from './dom.ts';
+import { createFacts, type Facts } from './facts.ts';
 import { nextFrame } from './frame.ts';
 import type { Roster, Voice } from './roster.ts';
 import { tintElement } from './tint.ts';
@@ -13,7 +13,7 @@ export interface VoiceList {
 interface Row {
   readonly element: HTMLLabelElement;
   readonly input: HTMLInputElement;
-  readonly line: HTMLElement;
+  readonly line: Facts;
 }
 
 /** @param onChoose called when the person chose another one, or the chosen one is gone. */
@@ -36,7 +36,7 @@ export function createVoiceList(roster: Roster, onChoose: () => void): VoiceList
     }
     for (const voice of roster.all()) {
       const row = rows.get(voice.id) ?? addRow(voice);
-      setText(row.line, facts(voice));
+      row.line.show(voice);
       row.element.dataset['state'] = voice.state;
       row.element.title = voice.trouble ?? '';
       row.input.disabled = voice.state === 'failed';
@@ -49,8 +49,8 @@ export function createVoiceList(roster: Roster, onChoose: () => void): VoiceList
     input.type = 'radio';
     input.name = 'voice';
     input.value = voice.id;
-    const line = make('span', 'voice-facts figures');
-    const words = make('span', 'voice-words', make('span', 'voice-name', voice.name), line, make('span', 'voice-does', voice.does));
+    const line = createFacts('voice-facts figures');
+    const words = make('span', 'voice-words', make('span', 'voice-name', voice.name), line.element, make('span', 'voice-does', voice.does));
     const element = make('label', 'voice tinted', input, make('span', 'cell'), words);
     tintElement(element, voice.hue);
     const row = { element, input, line };

@@ -21,6 +21,7 @@ export type ErrorCode =
   | 'adapter_target' // tensors that match nothing in this model, or only in part
   | 'adapter_format' // weights in a format that is not read (adapter_model.bin)
   | 'adapter_unknown' // an id nobody registered
+  | 'adapter_changed' // its origin has other bytes than those with which the answer began, which are nowhere any more
   | 'adapter_exists' // the id is registered with another source
   | 'adapter_busy' // removed or unloaded while requests use it
   | 'adapter_too_large' // more than the pool can ever hold

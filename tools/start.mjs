@@ -3,29 +3,10 @@
 import { fileURLToPath } from 'node:url';
 import { relative } from 'node:path';
 import { parseArgs } from 'node:util';
+import { WITH_VALUE } from './start-options.mjs';
 
 const DEFAULT_MESSAGE = 'Hi, I want to order nine white lamps and ship them to North Williamberg. You are always so helpful!';
 const ADAPTERS = ['json', 'sql', 'spanish', 'pirate', 'redact', 'sentiment', 'emoji', 'title'];
-/** Options that take a word: it is theirs and no part of the message. */
-const WITH_VALUE = [
-  'message',
-  'max-tokens',
-  'temperature',
-  'top-p',
-  'top-k',
-  'min-p',
-  'repetition-penalty',
-  'presence-penalty',
-  'frequency-penalty',
-  'seed',
-  'max-model-len',
-  'precision',
-  'pool-memory',
-  'served-model-name',
-  'max-num-seqs',
-  'max-num-batched-tokens',
-  'max-loras',
-];
 
 const folder = relative(process.cwd(), fileURLToPath(new URL('../public/models/frontdesk', import.meta.url)));
 // Every option here is a long one: a sentence that begins with a dash is a message.

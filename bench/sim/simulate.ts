@@ -1,9 +1,10 @@
 import type { CostEstimate, StepLoad } from '../../src/engine/cost.ts';
-import type { Core } from '../../src/engine/core.ts';
-import type { SchedulerLimits, Turn } from '../../src/engine/scheduler.ts';
-import { createSequence, type Sequence } from '../../src/engine/sequence.ts';
+import type { AdapterFacts } from '../../src/adapters/lower-tiers.ts';
+import type { Core, CoreParts, CoreVariant } from '../../src/engine/core.ts';
+import type { SchedulerLimits } from '../../src/engine/scheduler.ts';
 import type { Work } from '../../src/engine/step-budget.ts';
 import { createEvents } from './events.ts';
+import { createLedger, createMoves } from './ledger.ts';
 import { createPolicy, type Policy } from './policies.ts';
 import type { Arrival } from './workload.ts';
 
@@ -20,11 +21,27 @@ export interface Machine {
   /** What the scheduler takes a step to cost; it learns. One for each run. */
   readonly estimate: () => CostEstimate;
   readonly adapterPages: (adapter: string) => number;
-  /** How long an adapter's bytes take to come into memory, where they stay. */
-  readonly read: { readonly ms: number } | { readonly steps: number };
+  /** What lies below the GPU; default: all fits in memory. */
+  readonly below?: Below;
+  /** How long an adapter's bytes take to come into memory. */
+  readonly read: { readonly ms: Delay } | { readonly steps: Delay };
   /** Milliseconds in which a page of an adapter is written to the device, between two steps. */
   readonly writeMsPerPage: number;
 }
+
+/** The same from everywhere, or by the place that is read. */
+export type Delay = number | { readonly disk: number; readonly origin: number };
+
+/** The budgets of memory and disk in bytes, and what an adapter takes of them. */
+export interface Below {
+  readonly heapBytes: number;
+  /** 0: there is no disk. */
+  readonly diskBytes: number;
+  readonly bytes: (adapter: string) => number;
+  readonly stored: (adapter: string) => number;
+}
+
+const ALL_FITS: Below = { heapBytes: Number.MAX_SAFE_INTEGER, diskBytes: 0, bytes: () => 1, stored: () => 1 };
 
 /** When requests come: at their `at` in milliseconds, or in steps; or so many at once (default 1) as soon as fewer than `waiting` wait. */
 export type Pace = 'ms' | 'steps' | { readonly waiting: number; readonly wave?: number };
@@ -38,6 +55,8 @@ export interface Run {
   /** Weights of tenants; default 1. */
   readonly weights?: Readonly<Record<string, number>>;
   readonly beginnings?: 'shared' | 'own';
+  /** Parts of the engine that others stand in for. */
+  readonly variant?: (machine: Machine) => CoreVariant;
   /** Told of every step after it was scheduled. */
   readonly onStep?: (step: Step) => void;
 }
@@ -57,13 +76,31 @@ export interface Outcome {
   end: 'finished' | 'expired' | 'unfit' | undefined;
 }
 
+/** What came into a tier, what made room, and what lies there at the end. */
+export interface TierCounts {
+  readonly loads: number;
+  readonly evictions: number;
+  /** Of the GPU: pages of the pool. */
+  readonly bytes: number;
+}
+
+export interface Tiers {
+  readonly gpu: TierCounts;
+  readonly heap: TierCounts;
+  readonly disk: TierCounts;
+  /** How often an adapter was read, by where it was read from. */
+  readonly reads: { readonly disk: number; readonly origin: number };
+}
+
 export interface Result {
   readonly outcomes: readonly Outcome[];
   readonly ms: number;
   readonly steps: number;
   readonly tokens: number;
+  /** Of the GPU; see `tiers` for the others. */
   readonly loads: number;
   readonly evictions: number;
+  readonly tiers: Tiers;
   readonly preemptions: number;
   /** The adapters of requests in the order in which they began to run. */
   readonly uses: readonly string[];
@@ -78,19 +115,24 @@ interface Flight {
   readonly end: number;
 }
 
-/** Runs a trace through the engine's own decisions on a device that is only a price list. The same run gives the same result. */
-export function simulate(machine: Machine, run: Run): Result {
-  const estimate = machine.estimate();
-  const core = createPolicy(run.policy, {
-    limits: machine.limits,
-    pages: machine.pages,
-    slots: machine.slots,
-    cost: estimate,
+function coreOf(machine: Machine, run: Run, cost: CostEstimate, moved: CoreParts['moved']): Core {
+  const { limits, pages, slots, below = ALL_FITS } = machine;
+  const { heapBytes, diskBytes } = below;
+  const parts: CoreParts = {
+    ...{ limits, pages, slots, heapBytes, diskBytes, cost, moved },
     beginnings: run.beginnings ?? 'own',
     tenantWeight: (tenant) => run.weights?.[tenant] ?? 1,
     flowWeight: () => 1,
-    evicted: () => undefined,
-  });
+  };
+  return createPolicy(run.policy, parts, run.variant?.(machine));
+}
+
+/** Runs a trace through the engine's own decisions on a device that is only a price list. The same run gives the same result. */
+export function simulate(machine: Machine, run: Run): Result {
+  const estimate = machine.estimate();
+  const below = machine.below ?? ALL_FITS;
+  const moves = createMoves();
+  const core = coreOf(machine, run, estimate, moves.note);
   const events = createEvents(run.trace, run.pace, machine.read);
   const ledger = createLedger(core, run);
   const flights: Flight[] = [];
@@ -99,19 +141,24 @@ export function simulate(machine: Machine, run: Run): Result {
   let deviceFree = 0;
   let steps = 0;
 
+  const factsOf = (adapter: string): AdapterFacts => {
+    return { digest: adapter, pages: machine.adapterPages(adapter), bytes: below.bytes(adapter), stored: below.stored(adapter) };
+  };
   const decide = () => {
     const began = performance.now();
-    const moves = core.traffic.turn(now);
+    const { write, read } = core.traffic.turn(now);
+    for (const { content } of write) core.traffic.written(content);
     const turn = core.scheduler.schedule(now, machine.depth);
     decisionMs.push(performance.now() - began);
-    return { ...moves, ...turn };
+    moves.begin(write, read);
+    return { write, read, ...turn };
   };
   for (;;) {
     const due = events.due(now, steps, core.queue.size);
-    for (const adapter of due.read) core.traffic.arrived(adapter, { digest: adapter, pages: machine.adapterPages(adapter) });
+    for (const { content, from } of due.read) core.traffic.arrived(content, factsOf(content), from);
     for (const arrival of due.arrivals) ledger.add(arrival, now);
     const turn = decide();
-    for (const adapter of turn.read) events.read(adapter, now, steps);
+    for (const reading of turn.read) events.read(reading, now, steps);
     for (const { placement } of turn.write) deviceFree = Math.max(deviceFree, now) + placement.pages * machine.writeMsPerPage;
     ledger.note(turn, now);
     steps += 1;
@@ -131,60 +178,6 @@ export function simulate(machine: Machine, run: Run): Result {
       ({ now, steps } = next);
     }
   }
-  return { ...ledger.result(), ms: now, steps, decisionMs };
-}
-
-/** Keeps the books of a run. */
-function createLedger({ scheduler, traffic, queue }: Core, { trace, deadlineMs, onStep }: Run) {
-  const outcomes: Outcome[] = [];
-  const uses: string[] = [];
-  const isNew = new Set<Sequence>();
-  let tokens = 0;
-  const end = (sequence: Sequence, how: Outcome['end'], now: number): void => {
-    scheduler.finish(sequence);
-    isNew.delete(sequence);
-    Object.assign(outcomes[sequence.id]!, { ended: now, end: how });
-  };
-  return {
-    add: ({ prompt, answer, adapter, tenant }: Arrival, now: number): void => {
-      const id = outcomes.length;
-      const sequence = createSequence({
-        id,
-        prompt: [id, ...new Array<number>(prompt - 1).fill(0)], // no two prompts begin alike
-        maxTokens: answer,
-        parts: adapter === '' ? [] : [{ adapter, scale: 1 }],
-        logits: 'sampled',
-        arrival: now,
-        tenant,
-        deadline: deadlineMs === undefined ? undefined : now + deadlineMs,
-      });
-      outcomes.push({ arrival: now, firstToken: undefined, ended: undefined, end: undefined });
-      isNew.add(sequence);
-      scheduler.add(sequence);
-    },
-    note: ({ work, expired, unfit }: Turn, now: number): void => {
-      for (const { sequence } of work) {
-        if (isNew.delete(sequence)) for (const { adapter } of sequence.parts) uses.push(adapter);
-      }
-      for (const sequence of expired) end(sequence, 'expired', now);
-      for (const sequence of unfit) end(sequence, 'unfit', now);
-      onStep?.({ now, work, waiting: new Set(Array.from(queue.entries(), ({ tenant }) => tenant)) });
-    },
-    commit: (work: readonly Work[], now: number): void => {
-      for (const item of work) {
-        const { sequence } = item;
-        if (sequence.phase === 'finished') continue;
-        scheduler.commit(item, item.samples ? 0 : undefined);
-        if (!item.samples) continue;
-        tokens += 1;
-        outcomes[sequence.id]!.firstToken ??= now;
-        if (sequence.generated.length === sequence.maxTokens) end(sequence, 'finished', now);
-      }
-    },
-    result: () => {
-      const open = trace.length - outcomes.filter((outcome) => outcome.end !== undefined).length;
-      if (open > 0) throw new Error(`The engine came to rest with ${open} of ${trace.length} requests open`);
-      return { outcomes, tokens, uses, preemptions: scheduler.counts().preemptions, ...traffic.counts() };
-    },
-  };
+  const tiers = moves.result(core);
+  return { ...ledger.result(), loads: tiers.gpu.loads, evictions: tiers.gpu.evictions, tiers, ms: now, steps, decisionMs };
 }

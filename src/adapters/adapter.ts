@@ -1,24 +1,25 @@
 import { WebLoraError } from '../errors.ts';
 import { fileLocation, readJson } from '../formats/folder.ts';
 import type { Folder } from '../formats/folder.ts';
-import { firstNotFinite, floatBytes, toF32 } from '../formats/half.ts';
 import { openSafetensors } from '../formats/safetensors.ts';
 import type { TensorFiles, TensorInfo } from '../formats/safetensors.ts';
+import { createSlices } from '../slices.ts';
+import type { Slices } from '../slices.ts';
 import { digestPairs, sha256 } from './digest.ts';
-import type { DigestPair } from './digest.ts';
+import type { DigestPair, DigestTensor } from './digest.ts';
 import { findPairs } from './lora-tensors.ts';
 import type { LoraPair, LoraTensor } from './lora-tensors.ts';
+import { findNotFinite } from './numbers.ts';
+import type { StoredNumbers } from './numbers.ts';
 import { packLayer, roundRank } from './pack.ts';
-import type { LoraMatrices } from './pack.ts';
 import { parsePeftConfig } from './peft-config.ts';
 import type { PackedAdapter, PackedLayer, SiteTable } from './sites.ts';
+import { createTensorReader } from './tensor-reader.ts';
+import type { ReadProgress, TensorReader } from './tensor-reader.ts';
 
 const CONFIG = 'adapter_config.json';
 const WEIGHTS = 'adapter_model.safetensors';
 const PICKLED = 'adapter_model.bin';
-
-/** A layer's tensors are fetched in one read where at most this share of it is of other tensors. */
-const LARGEST_WASTE = 0.25;
 
 async function openWeights(folder: Folder): Promise<TensorFiles> {
   try {
@@ -35,17 +36,39 @@ async function openWeights(folder: Folder): Promise<TensorFiles> {
   }
 }
 
-type ReadTensor = (info: TensorInfo) => Promise<Uint8Array<ArrayBuffer>>;
+/** Pairs by layer, as their tensors follow one another in the files, where layer 10 may well come before layer 2. */
+function inFileOrder(pairs: readonly LoraPair[]): readonly (readonly LoraPair[])[] {
+  const layers = new Map<number, { readonly pairs: LoraPair[]; first: TensorInfo }>();
+  const isBefore = (a: TensorInfo, b: TensorInfo): boolean => (a.file === b.file ? a.start < b.start : a.file < b.file);
+  for (const pair of pairs) {
+    const first = isBefore(pair.a.info, pair.b.info) ? pair.a.info : pair.b.info;
+    const layer = layers.get(pair.layer);
+    if (!layer) layers.set(pair.layer, { pairs: [pair], first });
+    else {
+      layer.pairs.push(pair);
+      if (isBefore(first, layer.first)) layer.first = first;
+    }
+  }
+  return [...layers.values()].sort((a, b) => (isBefore(a.first, b.first) ? -1 : 1)).map((layer) => layer.pairs);
+}
 
-/** A reader for the tensors of one layer: one request for all where they lie together, as PEFT writes them. */
-async function readTogether(files: TensorFiles, tensors: readonly TensorInfo[]): Promise<ReadTensor> {
-  const needed = tensors.reduce((sum, { start, end }) => sum + end - start, 0);
-  const first = tensors.reduce((least, info) => (info.start < least.start ? info : least));
-  const last = tensors.reduce((most, info) => (info.end > most.end ? info : most));
-  const span = last.end - first.start;
-  if (tensors.some(({ file }) => file !== first.file) || span * (1 - LARGEST_WASTE) > needed) return (info) => files.read(info);
-  const bytes = await files.read({ ...first, end: last.end });
-  return async (info) => bytes.slice(info.start - first.start, info.end - first.start);
+/** Throws `tensor_not_finite`. */
+async function checkFinite(numbers: StoredNumbers, info: TensorInfo, files: TensorFiles, slices: Slices): Promise<void> {
+  const bad = await findNotFinite(numbers, slices);
+  if (!bad) return;
+  const location = fileLocation(files, info.file);
+  throw new WebLoraError(
+    'tensor_not_finite',
+    `${location}: ${info.name} holds ${bad.value} at element ${bad.index}; its training broke down.`,
+  );
+}
+
+interface LayerReading {
+  readonly files: TensorFiles;
+  readonly reader: TensorReader;
+  readonly table: SiteTable;
+  readonly precision: 'exact' | 'half';
+  readonly slices: Slices;
 }
 
 interface ReadLayer {
@@ -53,75 +76,72 @@ interface ReadLayer {
   readonly digests: readonly DigestPair[];
 }
 
-async function readLayer(
-  files: TensorFiles,
-  pairs: readonly LoraPair[],
-  table: SiteTable,
-  precision: 'exact' | 'half',
-): Promise<ReadLayer> {
-  if (pairs.length === 0) return { packed: packLayer([], precision), digests: [] };
-  const read = await readTogether(
-    files,
-    pairs.flatMap(({ a, b }) => [a.info, b.info]),
-  );
-  const numbers = async ({ info, dtype }: LoraTensor): Promise<{ values: Float32Array<ArrayBuffer>; sha256: string }> => {
-    const bytes = await read(info);
-    const bad = firstNotFinite(bytes, dtype);
-    if (bad !== undefined) {
-      const [value] = toF32(bytes.slice(bad * floatBytes(dtype), (bad + 1) * floatBytes(dtype)), dtype);
-      const location = fileLocation(files, info.file);
-      throw new WebLoraError('tensor_not_finite', `${location}: ${info.name} holds ${value} at element ${bad}; its training broke down.`);
-    }
-    return { values: toF32(bytes, dtype), sha256: await sha256(bytes) };
-  };
-  const matrices: LoraMatrices[] = [];
+interface ReadTensor {
+  readonly numbers: StoredNumbers;
+  readonly digest: () => Promise<DigestTensor>;
+}
+
+/** Fetches a tensor and begins to hash it, which goes on beside the thread. Throws `tensor_not_finite`. */
+async function readTensor({ files, reader, slices }: LayerReading, { info, dtype }: LoraTensor): Promise<ReadTensor> {
+  // Both begin with a copy of the bytes.
+  await slices.pause();
+  const numbers = { bytes: await reader.next(info), dtype };
+  await slices.pause();
+  const hash = sha256(numbers.bytes);
+  hash.catch(() => undefined); // asked for below, unless another error comes first
+  await checkFinite(numbers, info, files, slices);
+  return { numbers, digest: async () => ({ dtype, shape: info.shape, sha256: await hash }) };
+}
+
+async function readLayer(reading: LayerReading, pairs: readonly LoraPair[]): Promise<ReadLayer> {
+  const { table, precision, slices } = reading;
+  const read: { readonly pair: LoraPair; readonly a: ReadTensor; readonly b: ReadTensor }[] = [];
+  for (const pair of pairs) read.push({ pair, a: await readTensor(reading, pair.a), b: await readTensor(reading, pair.b) });
+  const matrices = read.map(({ pair: { site, rank, scale }, a, b }) => ({ site, rank, scale, a: a.numbers, b: b.numbers }));
+  const packed = await packLayer(matrices, precision, slices);
   const digests: DigestPair[] = [];
-  for (const { layer, site, rank, scale, a, b } of pairs) {
-    const [numbersA, numbersB] = [await numbers(a), await numbers(b)];
-    matrices.push({ site, rank, scale, a: numbersA.values, b: numbersB.values });
-    digests.push({
-      layer,
-      module: table.sites[site]!.module,
-      scale,
-      a: { dtype: a.dtype, shape: a.info.shape, sha256: numbersA.sha256 },
-      b: { dtype: b.dtype, shape: b.info.shape, sha256: numbersB.sha256 },
-    });
+  for (const { pair, a, b } of read) {
+    const { layer, site, scale } = pair;
+    digests.push({ layer, module: table.sites[site]!.module, scale, a: await a.digest(), b: await b.digest() });
   }
-  return { packed: packLayer(matrices, precision), digests };
+  return { packed, digests };
+}
+
+export interface ReadAdapterOptions {
+  /** Looked at before and after each read, so that every kind of folder can be left; its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
+  /** Shared by all who read at the same time. Default: slices of 4 ms of its own. */
+  readonly slices?: Slices | undefined;
+  readonly onProgress?: ReadProgress | undefined;
 }
 
 /**
  * Reads a PEFT LoRA folder (`adapter_config.json` and `adapter_model.safetensors`), checks all of it against the model, and packs it for
- * the GPU. Nothing is allocated for tensors before names, shapes and ranks have been found right; one layer's stored bytes are in memory
- * at a time.
+ * the GPU. Nothing is allocated for tensors before names, shapes and ranks have been found right; of the stored bytes one layer is in
+ * memory at a time, or 4 MiB where that is more. The thread is given back as the slices say.
  *
  * Throws `file_missing`, `file_unreadable`, `file_truncated`, `file_invalid`, `safetensors_header`, `safetensors_offsets`,
  * `tensor_dtype`, `tensor_shape`, `tensor_not_finite`, `adapter_type`, `adapter_setting`, `adapter_rank`, `adapter_target`, or
  * `adapter_format` (only `adapter_model.bin` is there), each with the file and what was wrong in it.
- *
- * @param signal looked at before each layer, so that every kind of folder can be left; a web folder's own requests end by the signal
- * that it was opened with. Its reason is thrown.
  */
 export async function readAdapter(
   folder: Folder,
   table: SiteTable,
   precision: 'exact' | 'half',
-  signal?: AbortSignal,
+  { signal, slices = createSlices(), onProgress }: ReadAdapterOptions = {},
 ): Promise<PackedAdapter> {
   const config = parsePeftConfig(await readJson(folder, CONFIG), fileLocation(folder, CONFIG));
   const files = await openWeights(folder);
+  await slices.pause();
   const pairs = findPairs(files.tensors.values(), config, table, fileLocation(folder, WEIGHTS));
-  const layers: PackedLayer[] = [];
+  const order = inFileOrder(pairs);
+  const tensors = order.flat().flatMap(({ a, b }) => [a.info, b.info]);
+  const reader = createTensorReader(files, tensors, signal, onProgress);
+  const layers = Array.from({ length: table.layers }, (): PackedLayer => ({ words: new Uint32Array(0), matrices: [] }));
   const digests: DigestPair[] = [];
-  for (let layer = 0; layer < table.layers; layer++) {
-    signal?.throwIfAborted();
-    const read = await readLayer(
-      files,
-      pairs.filter((pair) => pair.layer === layer),
-      table,
-      precision,
-    );
-    layers.push(read.packed);
+  for (const pairsOfLayer of order) {
+    const read = await readLayer({ files, reader, table, precision, slices }, pairsOfLayer);
+    layers[pairsOfLayer[0]!.layer] = read.packed;
     digests.push(...read.digests);
   }
   const rank = pairs.reduce((largest, pair) => Math.max(largest, pair.rank), 0);

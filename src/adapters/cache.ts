@@ -41,6 +41,8 @@ export interface Kept {
   /** It may be a victim again; that counts as a use. */
   unpin(key: string): void;
   isPinned(key: string): boolean;
+  /** All pinned keys, those that are elsewhere too. */
+  pins(): Iterable<string>;
   /** Takes everything out; pins stay. */
   clear(): void;
 }
@@ -62,25 +64,30 @@ export interface AdapterCache extends Kept {
   victims(demand: Demand, before: number | undefined): Iterable<Victim>;
   /** Whether a slot is free; where none is, only an eviction makes room, however many pages there are. */
   hasSlot(): boolean;
-  /** Pages that would come free if every victim left, one after another. */
-  evictable(demand: Demand, before: number | undefined): number;
+  /** Pages that would come free if every victim left, one after another; counted up to `enough`. */
+  evictable(demand: Demand, before: number | undefined, enough?: number): number;
   /** Frees its run and slot, pinned or not. Throws `RangeError` where it is not there. */
   evict(key: string): Placement;
 }
 
 /** A tier whose room is a sum of bytes, with the same order of victims. */
 export interface ByteTier extends Kept {
-  /** Counts as a use. Throws `RangeError` where it is there already or does not fit beside the others. */
+  readonly budget: number;
+  /** Counts as a use. More than the budget holds may be added: see `trim`. Throws `RangeError` where it is there already. */
   add(key: string, bytes: number): void;
   /** Throws `RangeError` where it is not there. */
   remove(key: string): void;
   /** Sum over all that is in the tier. */
   bytes(): number;
+  /** Throws `RangeError` where it is not there. */
+  sizeOf(key: string): number;
   /**
-   * What must be removed, in this order, before an adapter of so many bytes fits: nothing where it does already; undefined where no
-   * removal of victims suffices. `before`: as `victim` of an AdapterCache. Throws `RangeError` where it is there already.
+   * What must be removed, in this order, before so many more bytes fit: nothing where they do already; undefined where no removal of
+   * victims suffices. `before`: as `victim` of an AdapterCache.
    */
-  admit(key: string, bytes: number, demand: Demand, before: number | undefined): string[] | undefined;
+  admit(bytes: number, demand: Demand, before: number | undefined): string[] | undefined;
+  /** Removes victims until the budget holds, as far as they suffice; returns them in order. */
+  trim(demand: Demand, before: number | undefined): string[];
 }
 
 /** Keys in the order in which they were used, each with its size. */
@@ -88,6 +95,8 @@ interface Uses extends Kept {
   add(key: string, size: number): void;
   remove(key: string): void;
   sizeOf(key: string): number;
+  /** Those that are not pinned, least recently used first. */
+  loose(): Iterable<string>;
   /** Lazily, so that the next victim alone costs no more than the steps over those in use or waited for that lie before it. */
   victims(demand: Demand, before: number | undefined): Generator<Victim>;
 }
@@ -139,10 +148,12 @@ function createUses(clock: () => number): Uses {
       if (pinned.delete(key) && use) note(key, use);
     },
     isPinned: (key) => pinned.has(key),
+    pins: () => pinned.keys(),
     clear: () => {
       uses.clear();
       order.clear();
     },
+    loose: () => order,
     *victims(demand, before) {
       const wanted: { readonly key: string; readonly lastUse: number; readonly wanted: number }[] = [];
       for (const key of order) {
@@ -161,7 +172,9 @@ function requireAbsent(uses: Kept, key: string): void {
   if (uses.has(key)) throw new RangeError(`Adapter ${JSON.stringify(key)} is in this tier already.`);
 }
 
-const keptOf = ({ has, keys, touch, pin, unpin, isPinned }: Uses): Omit<Kept, 'clear'> => ({ has, keys, touch, pin, unpin, isPinned });
+const keptOf = ({ has, keys, touch, pin, unpin, isPinned, pins }: Uses): Omit<Kept, 'clear'> => {
+  return { has, keys, touch, pin, unpin, isPinned, pins };
+};
 
 /**
  * Makes the record of what lies on the GPU. Slots 1 to `slots` − 1 are given: 0 is no adapter. `clock`: the
@@ -194,9 +207,14 @@ export function createAdapterCache(runs: PageRuns, slots: number, clock: () => n
     },
     victims: uses.victims,
     hasSlot: () => freeSlots.length > 0,
-    evictable: (demand, before) => {
+    evictable: (demand, before, enough = Infinity) => {
       let pages = 0;
-      for (const { key } of uses.victims(demand, before)) pages += uses.sizeOf(key);
+      for (const key of uses.loose()) {
+        if (pages >= enough) break;
+        if (demand.inUse(key)) continue;
+        const wanted = demand.place(key);
+        if (wanted === undefined || (before !== undefined && wanted > before)) pages += uses.sizeOf(key);
+      }
       return pages;
     },
     evict: (key) => {
@@ -216,39 +234,47 @@ export function createAdapterCache(runs: PageRuns, slots: number, clock: () => n
   };
 }
 
-/** Makes an empty tier of at most `budget` bytes. `clock`: as for the GPU's. Pure. Throws `RangeError` unless `budget` is a non-negative integer. */
+/** Makes an empty tier for `budget` bytes. `clock`: as for the GPU's. Pure. Throws `RangeError` unless `budget` is a non-negative integer. */
 export function createByteTier(budget: number, clock: () => number): ByteTier {
   requireAmount(budget, 'The budget in bytes');
   const uses = createUses(clock);
   let sum = 0;
-  const requireNew = (key: string, bytes: number): void => {
-    requireAbsent(uses, key);
-    requireAmount(bytes, "An adapter's bytes");
+  const remove = (key: string): void => {
+    sum -= uses.sizeOf(key);
+    uses.remove(key);
+  };
+  /** The first victims that free so many bytes; all of them where they are too few. */
+  const leaving = (over: number, demand: Demand, before: number | undefined): { readonly keys: string[]; readonly missing: number } => {
+    const keys: string[] = [];
+    let missing = over;
+    if (missing <= 0) return { keys, missing };
+    for (const { key } of uses.victims(demand, before)) {
+      keys.push(key);
+      missing -= uses.sizeOf(key);
+      if (missing <= 0) break;
+    }
+    return { keys, missing };
   };
   return {
     ...keptOf(uses),
+    budget,
     bytes: () => sum,
+    sizeOf: uses.sizeOf,
     add: (key, bytes) => {
-      requireNew(key, bytes);
-      if (sum + bytes > budget) throw new RangeError(`${bytes} bytes do not fit beside ${sum} in a budget of ${budget}.`);
+      requireAbsent(uses, key);
+      requireAmount(bytes, "An adapter's bytes");
       sum += bytes;
       uses.add(key, bytes);
     },
-    remove: (key) => {
-      sum -= uses.sizeOf(key);
-      uses.remove(key);
+    remove,
+    admit: (bytes, demand, before) => {
+      const { keys, missing } = leaving(sum + bytes - budget, demand, before);
+      return missing > 0 ? undefined : keys;
     },
-    admit: (key, bytes, demand, before) => {
-      requireNew(key, bytes);
-      let over = sum + bytes - budget;
-      const leaving: string[] = [];
-      if (over <= 0) return leaving;
-      for (const victim of uses.victims(demand, before)) {
-        leaving.push(victim.key);
-        over -= uses.sizeOf(victim.key);
-        if (over <= 0) return leaving;
-      }
-      return undefined;
+    trim: (demand, before) => {
+      const { keys } = leaving(sum - budget, demand, before);
+      keys.forEach(remove);
+      return keys;
     },
     clear: () => {
       uses.clear();

@@ -1,5 +1,7 @@
 import { WebLoraError } from '../errors.ts';
-import { toF16 } from '../formats/half.ts';
+import type { Slices } from '../slices.ts';
+import { asF16, asF32, countOf, exponentOf, transpose } from './numbers.ts';
+import type { StoredNumbers } from './numbers.ts';
 import type { PackedLayer, PackedMatrix } from './sites.ts';
 
 /** A low-rank pair with its numbers. */
@@ -9,9 +11,9 @@ export interface LoraMatrices {
   readonly rank: number;
   readonly scale: number;
   /** (rank, inWidth), row-major. */
-  readonly a: Float32Array<ArrayBuffer>;
+  readonly a: StoredNumbers;
   /** (outWidth, rank), row-major. */
-  readonly b: Float32Array<ArrayBuffer>;
+  readonly b: StoredNumbers;
 }
 
 /** Every matrix starts at a multiple of this many bytes. */
@@ -29,44 +31,13 @@ export function roundRank(rank: number): number {
   return Math.ceil(rank / 4) * 4;
 }
 
-/** (rows, columns) row-major → [columns][width], the columns beyond `rows` zero. */
-function transpose(values: Float32Array<ArrayBuffer>, rows: number, columns: number, width: number): Float32Array<ArrayBuffer> {
-  const out = new Float32Array(columns * width);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) out[column * width + row] = values[row * columns + column]!;
-  }
-  return out;
-}
-
-/** (outWidth, rank) row-major → [rank4][outWidth], the rows beyond `rank` zero. */
-function transposeRows(values: Float32Array<ArrayBuffer>, outWidth: number, rank: number): Float32Array<ArrayBuffer> {
-  const out = new Float32Array(roundRank(rank) * outWidth);
-  for (let row = 0; row < outWidth; row++) {
-    for (let inner = 0; inner < rank; inner++) out[inner * outWidth + row] = values[row * rank + inner]!;
-  }
-  return out;
-}
-
-/** Smallest e with |x| < 2^e for every value; undefined where all are zero. */
-function exponent(values: Float32Array<ArrayBuffer>): number | undefined {
-  let largest = 0;
-  for (const value of values) largest = Math.max(largest, Math.abs(value));
-  if (largest === 0) return undefined;
-  let bound = Math.ceil(Math.log2(largest));
-  while (largest >= 2 ** bound) bound++; // log2 may be off by a hair at powers of two
-  while (largest < 2 ** (bound - 1)) bound--;
-  return bound;
-}
-
-function shift(values: Float32Array<ArrayBuffer>, power: number): Float32Array<ArrayBuffer> {
-  const factor = 2 ** power;
-  return power === 0 ? values : values.map((value) => value * factor);
-}
-
-/** Powers of two for A and B: each near f16's upper end, together not more than the scale can give back as a normal f32. */
-function choosePowers(a: Float32Array<ArrayBuffer>, b: Float32Array<ArrayBuffer>, scale: number): readonly [number, number] {
-  const bounds = [exponent(a), exponent(b)] as const;
-  const [powerA, powerB] = bounds.map((bound) => (bound === undefined ? 0 : TOP_EXPONENT - bound)) as [number, number];
+/**
+ * Powers of two for A and B, whose numbers lie below 2^boundA and 2^boundB (undefined: all are zero): each near f16's upper end, together
+ * not more than the scale can give back as a normal f32.
+ */
+function choosePowers(boundA: number | undefined, boundB: number | undefined, scale: number): readonly [number, number] {
+  const powerA = boundA === undefined ? 0 : TOP_EXPONENT - boundA;
+  const powerB = boundB === undefined ? 0 : TOP_EXPONENT - boundB;
   if (scale === 0) return [powerA, powerB];
   const scaleExponent = Math.floor(Math.log2(Math.abs(scale)));
   const sum = powerA + powerB;
@@ -80,19 +51,47 @@ function choosePowers(a: Float32Array<ArrayBuffer>, b: Float32Array<ArrayBuffer>
   return [first, allowed - first];
 }
 
-/** Words of one layer in the making. */
-interface Block {
-  readonly parts: { readonly byteOffset: number; readonly bytes: Uint8Array<ArrayBuffer> }[];
-  byteLength: number;
+/** Where a pair lies in its layer: offsets in bytes, lengths in numbers. */
+interface Place {
+  readonly pair: LoraMatrices;
+  readonly byteOffsetA: number;
+  readonly byteOffsetB: number;
+  readonly lengthA: number;
+  readonly lengthB: number;
 }
 
-/** Appends a matrix at the next aligned place; returns its offset in quads of numbers. */
-function append(block: Block, values: Float32Array<ArrayBuffer>, precision: 'exact' | 'half'): number {
-  const numbers = precision === 'exact' ? values : toF16(values);
-  const byteOffset = Math.ceil(block.byteLength / ALIGNMENT) * ALIGNMENT;
-  block.parts.push({ byteOffset, bytes: new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength) });
-  block.byteLength = byteOffset + numbers.byteLength;
-  return byteOffset / (4 * numbers.BYTES_PER_ELEMENT);
+function align(byteOffset: number): number {
+  return Math.ceil(byteOffset / ALIGNMENT) * ALIGNMENT;
+}
+
+/** Places for all pairs one behind another, and the bytes that they take. */
+function lay(pairs: readonly LoraMatrices[], numberBytes: number): { readonly places: readonly Place[]; readonly byteLength: number } {
+  let byteLength = 0;
+  const places = pairs.map((pair) => {
+    const rank4 = roundRank(pair.rank);
+    const [lengthA, lengthB] = [(countOf(pair.a) / pair.rank) * rank4, (countOf(pair.b) / pair.rank) * rank4];
+    const byteOffsetA = align(byteLength);
+    const byteOffsetB = align(byteOffsetA + lengthA * numberBytes);
+    byteLength = byteOffsetB + lengthB * numberBytes;
+    return { pair, byteOffsetA, byteOffsetB, lengthA, lengthB };
+  });
+  return { places, byteLength };
+}
+
+/** Writes a pair to its place; returns the powers of two that were multiplied into A and B together. */
+async function writePair(place: Place, buffer: ArrayBuffer, precision: 'exact' | 'half', slices: Slices): Promise<number> {
+  const { pair, byteOffsetA, byteOffsetB, lengthA, lengthB } = place;
+  const { rank, a, b } = pair;
+  const [inWidth, outWidth] = [countOf(a) / rank, countOf(b) / rank];
+  if (precision === 'exact') {
+    await transpose(await asF32(a, slices), inWidth, new Uint32Array(buffer, byteOffsetA, lengthA), roundRank(rank), slices);
+    await transpose(await asF32(b, slices), rank, new Uint32Array(buffer, byteOffsetB, lengthB), outWidth, slices);
+    return 0;
+  }
+  const [powerA, powerB] = choosePowers(await exponentOf(a, slices), await exponentOf(b, slices), pair.scale);
+  await transpose(await asF16(a, powerA, slices), inWidth, new Uint16Array(buffer, byteOffsetA, lengthA), roundRank(rank), slices);
+  await transpose(await asF16(b, powerB, slices), rank, new Uint16Array(buffer, byteOffsetB, lengthB), outWidth, slices);
+  return powerA + powerB;
 }
 
 /**
@@ -106,20 +105,23 @@ function append(block: Block, values: Float32Array<ArrayBuffer>, precision: 'exa
  * Throws `adapter_setting` in `half` for matrices so large that no f32 scale brings them back.
  *
  * @param pairs finite numbers, sorted by site.
+ * @param slices asked every few thousand numbers.
  */
-export function packLayer(pairs: readonly LoraMatrices[], precision: 'exact' | 'half'): PackedLayer {
-  const block: Block = { parts: [], byteLength: 0 };
+export async function packLayer(pairs: readonly LoraMatrices[], precision: 'exact' | 'half', slices: Slices): Promise<PackedLayer> {
+  const numberBytes = precision === 'exact' ? 4 : 2;
+  const { places, byteLength } = lay(pairs, numberBytes);
+  const buffer = new ArrayBuffer(byteLength); // whole words: ranks are padded to multiples of 4
   const matrices: PackedMatrix[] = [];
-  for (const { site, rank, scale, a, b } of pairs) {
-    const rank4 = roundRank(rank);
-    const [powerA, powerB] = precision === 'half' ? choosePowers(a, b, scale) : [0, 0];
-    const inWidth = a.length / rank;
-    const outWidth = b.length / rank;
-    const offsetA = append(block, transpose(shift(a, powerA), rank, inWidth, rank4), precision);
-    const offsetB = append(block, transposeRows(shift(b, powerB), outWidth, rank), precision);
-    matrices.push({ site, offsetA, offsetB, rank4, scale: scale * 2 ** -(powerA + powerB) });
+  for (const place of places) {
+    const { site, rank, scale } = place.pair;
+    const power = await writePair(place, buffer, precision, slices);
+    matrices.push({
+      site,
+      offsetA: place.byteOffsetA / (4 * numberBytes),
+      offsetB: place.byteOffsetB / (4 * numberBytes),
+      rank4: roundRank(rank),
+      scale: scale * 2 ** -power,
+    });
   }
-  const bytes = new Uint8Array(Math.ceil(block.byteLength / 4) * 4);
-  for (const part of block.parts) bytes.set(part.bytes, part.byteOffset);
-  return { words: new Uint32Array(bytes.buffer), matrices };
+  return { words: new Uint32Array(buffer), matrices };
 }

@@ -6,7 +6,8 @@ export const LAYOUT_VERSION = 1;
 
 /** `WLRA` as a little-endian word. */
 const MAGIC = 0x41524c57;
-const RECORD_VERSION = 1;
+/** Of the records. What an older version wrote counts as absent. */
+const RECORD_VERSION = 2;
 
 /** Bytes of one f32 or f16 quad, in which packed offsets count. */
 const QUAD_BYTES = { exact: 16, half: 8 } as const;
@@ -29,16 +30,27 @@ interface Header {
   readonly layers: readonly LayerRow[];
 }
 
-/**
- * A packed adapter as bytes: two little-endian words (magic, length of the header), the header as JSON padded to 4 bytes, then every
- * layer's words in order. The same adapter gives the same bytes.
- */
-export function encodeAdapter({ digest, precision, rank, rank4, layers }: PackedAdapter): Uint8Array<ArrayBuffer> {
+/** What stands before the words: ASCII, so as many bytes as characters; padded to 4. */
+function headerOf({ digest, precision, rank, rank4, layers }: PackedAdapter): string {
   const rows = layers.map(({ words, matrices }): LayerRow => {
     return [words.length, matrices.map(({ site, offsetA, offsetB, rank4: width, scale }) => [site, offsetA, offsetB, width, scale])];
   });
   const json = JSON.stringify({ digest, precision, rank, rank4, layers: rows } satisfies Header);
-  const text = new TextEncoder().encode(json.padEnd(Math.ceil(json.length / 4) * 4)); // ASCII: as many bytes as characters
+  return json.padEnd(Math.ceil(json.length / 4) * 4);
+}
+
+/** Length of `encodeAdapter(packed)` in bytes. No word is copied. */
+export function storedBytes(packed: PackedAdapter): number {
+  return 8 + headerOf(packed).length + packed.layers.reduce((sum, { words }) => sum + words.byteLength, 0);
+}
+
+/**
+ * A packed adapter as bytes: two little-endian words (magic, length of the header), the header as JSON padded to 4 bytes, then every
+ * layer's words in order. The same adapter gives the same bytes.
+ */
+export function encodeAdapter(packed: PackedAdapter): Uint8Array<ArrayBuffer> {
+  const { layers } = packed;
+  const text = new TextEncoder().encode(headerOf(packed));
   const bytes = new Uint8Array(8 + text.length + layers.reduce((sum, { words }) => sum + words.byteLength, 0));
   const view = new DataView(bytes.buffer);
   view.setUint32(0, MAGIC, true);
@@ -83,10 +95,13 @@ function isHash(value: unknown): value is string {
   return typeof value === 'string' && /^[\da-f]{64}$/.test(value);
 }
 
+/** One for all: making it takes longer than reading a record. */
+const UTF8 = new TextDecoder('utf-8', { fatal: true });
+
 /** A JSON object, or undefined for anything else. */
 function parseObject(bytes: Uint8Array): Readonly<Record<string, unknown>> | undefined {
   try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    const value: unknown = JSON.parse(UTF8.decode(bytes));
     return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
   } catch {
     return undefined; // torn or foreign: the caller reads the adapter anew
@@ -121,40 +136,81 @@ function readMatrix(row: unknown, layerBytes: number, precision: 'exact' | 'half
 }
 
 /** An adapter's bytes in a store. */
-export interface StoredBlob {
+export interface BlobRecord {
+  /** Where the bytes lie: `b:digest/layoutVersion/precision/shape`. */
   readonly key: string;
   /** Of what the adapter computes: `PackedAdapter.digest`. */
   readonly digest: string;
   /** Of the bytes as stored: what a read checks. */
   readonly sha256: string;
   readonly rank: number;
-  /** Bytes on the GPU and in memory. */
+  /** Bytes on the GPU and in memory: `PackedAdapter.bytes`. */
   readonly bytes: number;
+  /** Length of the bytes as stored. */
+  readonly stored: number;
+  /** Bytes of the widest layer's words. */
+  readonly widest: number;
+  /** Milliseconds since 1970; to the hour, as reading an adapter shall not mean writing each time. */
+  readonly usedAt: number;
+  /** `copy`: there is no address to fetch the adapter from again. */
+  readonly only: 'copy' | undefined;
 }
 
-/** A registered adapter as a store remembers it. */
-export interface AdapterRecord {
+/** A registered adapter as a store remembers it, also when its bytes have left the store. */
+export interface KnownAdapter {
   readonly id: string;
   /** Path or address to read it from again; undefined for what was dropped or came from a program. */
   readonly source: string | undefined;
   /** Its source in words. */
   readonly name: string;
-  readonly blob: StoredBlob;
+  readonly digest: string;
+  /** What the source said of its state when it was last read, such as an ETag. */
+  readonly stamp: string | undefined;
+  /** When the source was last asked: milliseconds since 1970. */
+  readonly checkedAt: number;
+}
+
+/** A record as bytes: JSON. Its key names blob and digest. */
+export function encodeBlobRecord({ key: _key, digest: _digest, ...blob }: BlobRecord): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(JSON.stringify({ version: RECORD_VERSION, ...blob }));
+}
+
+/** What `encodeBlobRecord` wrote of the blob with this key; undefined for anything else. */
+export function decodeBlobRecord(key: string, bytes: Uint8Array): BlobRecord | undefined {
+  const record = parseObject(bytes);
+  const digest = key.slice(2, 66);
+  if (record?.['version'] !== RECORD_VERSION || !key.startsWith('b:') || key[66] !== '/' || !isHash(digest)) return undefined;
+  const { sha256: hash, rank, bytes: size, stored, widest, usedAt, only } = record;
+  if (!isHash(hash) || !isCount(rank) || !isCount(size) || !isCount(stored) || !isCount(widest) || !isTime(usedAt)) return undefined;
+  if (only !== undefined && only !== 'copy') return undefined;
+  return { key, digest, sha256: hash, rank, bytes: size, stored, widest, usedAt, only };
 }
 
 /** A record as bytes: JSON. */
-export function encodeRecord({ id, source, name, blob }: AdapterRecord): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode(JSON.stringify({ version: RECORD_VERSION, id, source, name, ...blob }));
+export function encodeAdapterRecord({ id, source, name, digest, stamp, checkedAt }: KnownAdapter): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(JSON.stringify({ version: RECORD_VERSION, id, source, name, digest, stamp, checkedAt }));
 }
 
-/** What `encodeRecord` wrote; undefined for anything else, such as what a later version writes. */
-export function decodeRecord(bytes: Uint8Array): AdapterRecord | undefined {
+/** What `encodeAdapterRecord` wrote; undefined for anything else. */
+export function decodeAdapterRecord(bytes: Uint8Array): KnownAdapter | undefined {
   const record = parseObject(bytes);
   if (record?.['version'] !== RECORD_VERSION) return undefined;
-  const { id, source, name, key, digest, sha256: hash, rank, bytes: size } = record;
-  if (typeof id !== 'string' || id === '' || typeof name !== 'string' || !(source === undefined || typeof source === 'string'))
-    return undefined;
-  if (typeof key !== 'string' || !key.startsWith('b:') || !isHash(digest) || !isHash(hash)) return undefined;
-  if (!isCount(rank) || !isCount(size)) return undefined;
-  return { id, source, name, blob: { key, digest, sha256: hash, rank, bytes: size } };
+  const { id, source, name, digest, stamp, checkedAt } = record;
+  if (typeof id !== 'string' || id === '' || typeof name !== 'string' || !isHash(digest) || !isTime(checkedAt)) return undefined;
+  if (!isTextOrAbsent(source) || !isTextOrAbsent(stamp)) return undefined;
+  return { id, source, name, digest, stamp, checkedAt };
+}
+
+function isTime(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0;
+}
+
+function isTextOrAbsent(value: unknown): value is string | undefined {
+  return value === undefined || typeof value === 'string';
+}
+
+/** Whether a later version of this library wrote the record: what it names is not ours to clean up. */
+export function isLaterRecord(bytes: Uint8Array): boolean {
+  const version = parseObject(bytes)?.['version'];
+  return typeof version === 'number' && version > RECORD_VERSION;
 }

@@ -1,29 +1,59 @@
 import { WebLoraError } from '../errors.ts';
 
+/** What lies under a key. */
+export type StoreEntry = readonly [key: string, bytes: Uint8Array<ArrayBuffer>];
+
 /**
- * Bytes by key that outlive the engine: IndexedDB in a browser (`indexedDbStore`), memory in tests. Any string is a key. Each call is
- * atomic by itself: a reader sees all bytes of a `put` or none of them. Calls on the same key take effect in the order in which they
- * were made. What fails throws `store_failed`.
+ * Bytes by key that outlive the engine: IndexedDB in a browser (`indexedDbStore`), a folder in Node and Deno (`folderStore`), memory in
+ * tests. Any string is a key. A reader sees all bytes of an entry or none of them. Calls that share a key take effect in the order in
+ * which they were made. What fails throws `store_failed`.
  */
 export interface Store {
   /** A copy of what was last put there; undefined where nothing is. */
   get(key: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
-  /** Keeps a copy of the bytes, in place of what was there; they are safe when the promise is fulfilled. */
-  put(key: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
-  /** Nothing happens where there is nothing. */
-  delete(key: string): Promise<void>;
-  /** Every key that begins with `prefix`, in any order. */
+  /**
+   * Keeps copies of all of these, in place of what was there: all or none where the store can do that, else in this order, each whole.
+   * They are safe when the promise is fulfilled.
+   */
+  put(entries: readonly StoreEntry[]): Promise<void>;
+  /** All or none where the store can do that, else in this order. Nothing happens to a key that holds nothing. */
+  delete(keys: readonly string[]): Promise<void>;
+  /** Every key that begins with `prefix`, in any order. No bytes are read. */
   keys(prefix: string): Promise<readonly string[]>;
+  /** Every key that begins with `prefix`, with its bytes, in any order: for small records, as all are in memory at once. */
+  entries(prefix: string): Promise<readonly StoreEntry[]>;
+  /**
+   * Runs work while nobody else – tab, worker, process – runs work of this store in `exclusive`; the result is that of the work, and so is
+   * what it throws. Work that calls `exclusive` of the same store waits for itself forever.
+   */
+  exclusive<T>(work: () => Promise<T>): Promise<T>;
 }
 
 /** A store that lasts as long as the object: for tests, and for an engine that is closed and opened again in one program. */
 export function memoryStore(): Store {
   const values = new Map<string, Uint8Array<ArrayBuffer>>();
+  const keys = (prefix: string): string[] => [...values.keys()].filter((key) => key.startsWith(prefix));
   return {
     get: async (key) => values.get(key)?.slice(),
-    put: async (key, bytes) => void values.set(key, bytes.slice()),
-    delete: async (key) => void values.delete(key),
-    keys: async (prefix) => [...values.keys()].filter((key) => key.startsWith(prefix)),
+    put: async (entries) => {
+      for (const [key, bytes] of entries) values.set(key, bytes.slice());
+    },
+    delete: async (gone) => {
+      for (const key of gone) values.delete(key);
+    },
+    keys: async (prefix) => keys(prefix),
+    entries: async (prefix) => keys(prefix).map((key): StoreEntry => [key, values.get(key)!.slice()]),
+    exclusive: oneAtATime(),
+  };
+}
+
+/** `Store.exclusive` among the callers of one object. */
+export function oneAtATime(): Store['exclusive'] {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const turn = last.then(work);
+    last = turn.catch(() => undefined); // told to who asked for it; those behind it go on
+    return turn;
   };
 }
 
@@ -34,16 +64,39 @@ export function storeFailed(what: string, cause: unknown): WebLoraError {
   return new WebLoraError('store_failed', `${what}: ${why}`, { cause });
 }
 
+/** Names and codes by which browsers and disks say that there is no room. */
+const QUOTA: readonly unknown[] = ['QuotaExceededError', 'ENOSPC', 'EDQUOT'];
+
+/** Whether a store threw this because there is no room left: deleting something may help. */
+export function isQuota(error: unknown): boolean {
+  for (let next = error, depth = 0; typeof next === 'object' && next !== null && depth < 8; depth++) {
+    const { name, code, cause } = next as { readonly name?: unknown; readonly code?: unknown; readonly cause?: unknown };
+    if (QUOTA.includes(name) || QUOTA.includes(code)) return true;
+    next = cause;
+  }
+  return false;
+}
+
 /** Where records and bytes of one model's adapters lie in a store. */
 export interface StoreKeys {
-  /** Begins the keys of all records whose adapters fit models of this shape. */
+  /** Begins the keys of the adapter records of every model of this shape: only they can share bytes. */
   readonly shapePrefix: string;
-  /** Begins the keys of this model's records. */
+  /** Begins the keys of this model's adapter records. */
   readonly modelPrefix: string;
-  /** `m:shape/model/id` */
-  record(id: string): string;
+  /** `m:a:shape/model/id` */
+  adapter(id: string): string;
   /** `b:digest/layoutVersion/precision/shape` */
   blob(digest: string): string;
+  /** Whether a blob is one of this digest for models of this shape, in whatever layout and precision. */
+  isBlobOf(key: string, digest: string): boolean;
+}
+
+/** Begins the keys of all blob records. */
+export const BLOB_RECORDS = 'm:b:';
+
+/** The record of a blob: `m:b:digest/…` for `b:digest/…`. */
+export function recordOfBlob(blob: string): string {
+  return `m:${blob}`;
 }
 
 /** What a model's keys are made of. */
@@ -58,12 +111,13 @@ export interface StoreScope {
 
 /** The keys of one model in one precision. Ids and names may hold any character: an id comes last, and the name is escaped. */
 export function storeKeys({ shape, model, layoutVersion, precision }: StoreScope): StoreKeys {
-  const shapePrefix = `m:${shape}/`;
+  const shapePrefix = `m:a:${shape}/`;
   const modelPrefix = `${shapePrefix}${model.replace(/[%/]/g, encodeURIComponent)}/`;
   return {
     shapePrefix,
     modelPrefix,
-    record: (id) => modelPrefix + id,
+    adapter: (id) => modelPrefix + id,
     blob: (digest) => `b:${digest}/${layoutVersion}/${precision}/${shape}`,
+    isBlobOf: (key, digest) => key.startsWith(`b:${digest}/`) && key.endsWith(`/${shape}`),
   };
 }

@@ -1,38 +1,52 @@
-import type { StoredBlob } from '../adapters/records.ts';
-import type { PackedAdapter } from '../adapters/sites.ts';
+import { WebLoraError } from '../errors.ts';
 import { openFiles } from '../formats/folder-files.ts';
-import type { SharedTask } from './shared-task.ts';
-import type { AdapterInfo, Source } from './types.ts';
+import { isFileBytes } from '../formats/folder.ts';
+import type { AdapterInfo, Source, Tier } from './types.ts';
 
-/** An adapter and how far it has come. Requests hold the entry, so what replaces it later does not touch them. */
+/** An adapter and what is known of it. Requests hold the entry, so what replaces it later does not touch them. */
 export interface AdapterEntry {
   /** Unique among all entries there ever were: an id that is removed and added again is another adapter. */
   readonly key: string;
   readonly id: string;
   /** `asked`: not registered; what `resolve` answers decides. */
   state: 'registered' | 'asked';
-  /** Where it can be read from again. Undefined for what only the store has, and before `resolve` has answered. */
+  /** `resolve`: what it answered is let go of once it was read, where it is no address, and asked for again. */
+  by: 'add' | 'resolve';
+  /** Where it can be read from again. Undefined for what only the store has, and where `resolve` is to be asked. */
   origin: Source | undefined;
   /** Its source in words. */
   name: string;
-  /** Its bytes in the store. */
-  blob: StoredBlob | undefined;
+  /** What it computes, as of the last time that its origin was read, by this engine or by one before it. */
+  digest: string | undefined;
+  /** The origin's word for the version that was read; see `Folder.stamp`. */
+  stamp: string | undefined;
+  /** When the origin was last found to have that version, in milliseconds since 1970; `Infinity`: it never changes. */
+  checkedAt: number;
+  pin: 'yes' | 'no';
+  /** Whether the store knows all of this. */
+  noted: 'yes' | 'no';
   resolving: Promise<void> | undefined;
-  packed: PackedAdapter | undefined;
-  reading: SharedTask<PackedAdapter> | undefined;
+  checking: Promise<void> | undefined;
 }
 
+type Given = Pick<AdapterEntry, 'key' | 'id' | 'state' | 'origin' | 'name'> & Partial<AdapterEntry>;
+
 /** An entry of which nothing is known but what is given. */
-export function createEntry(given: Pick<AdapterEntry, 'key' | 'id' | 'state' | 'origin' | 'name' | 'blob'>): AdapterEntry {
+export function createEntry(given: Given): AdapterEntry {
   return {
-    ...given,
+    digest: undefined,
+    stamp: undefined,
+    checkedAt: 0,
+    by: 'add',
+    pin: 'no',
+    noted: 'no',
     resolving: undefined,
-    packed: undefined,
-    reading: undefined,
+    checking: undefined,
+    ...given,
   };
 }
 
-/** A source that is a path or an address, as text: what a store can remember. Undefined for files and folder objects. */
+/** A source that is a path, an address or a hub id, as text: what a store can remember. Undefined for files, bytes and folder objects. */
 export function sourceAddress(source: Source): string | undefined {
   return typeof source === 'string' || source instanceof URL ? String(source) : undefined;
 }
@@ -43,8 +57,11 @@ export function sourceName(source: Source): string {
   if (typeof source === 'object' && source !== null) {
     if ('location' in source && typeof source.location === 'string') return source.location;
     if (Array.isArray(source)) return openFiles(source as readonly File[]).location;
+    if (isFileBytes(source)) return 'bytes';
   }
-  throw new TypeError("An adapter's source is a path, a URL, a list of File objects, or a folder object with location, size and read.");
+  throw new TypeError(
+    "An adapter's source is a path, a URL, a hub id, a list of File objects, bytes by file name, or a folder object with location, size and read.",
+  );
 }
 
 /** The same path or address, or the same object. */
@@ -52,9 +69,27 @@ export function isSameSource(a: Source, b: Source): boolean {
   return a === b || (sourceAddress(a) !== undefined && sourceAddress(a) === sourceAddress(b));
 }
 
-/** What `list()` tells of an entry, whose tier is the GPU or else the first that has its bytes. */
-export function describeEntry({ id, name, packed, blob }: AdapterEntry, gpu: 'gpu' | undefined): AdapterInfo {
-  const tier = gpu ?? (packed ? 'heap' : blob ? 'disk' : 'origin');
-  const known = packed ?? blob;
-  return { id, source: name, tier, ...(known && { digest: known.digest, rank: known.rank, bytes: known.bytes }) };
+/** An id that was to be resolved for a request that ended before that. */
+export function isForsaken({ state, resolving }: AdapterEntry): boolean {
+  return state === 'asked' && !resolving;
+}
+
+/** The error for an adapter that somebody removed while it was on its way. */
+export function removed({ id }: AdapterEntry): WebLoraError {
+  return new WebLoraError('adapter_unknown', `"${id}" was removed while it was loaded.`, { param: 'id' });
+}
+
+/** What is known of bytes that were read. */
+export interface BytesInfo {
+  readonly digest: string;
+  readonly rank: number;
+  readonly bytes: number;
+}
+
+/** What `list()` tells of an entry. */
+export function describeEntry({ id, name, pin }: AdapterEntry, tier: Tier, known: BytesInfo | undefined): AdapterInfo {
+  return {
+    ...{ id, source: name, tier, pinned: pin === 'yes' },
+    ...(known && { digest: known.digest, rank: known.rank, bytes: known.bytes }),
+  };
 }

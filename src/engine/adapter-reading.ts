@@ -1,73 +1,147 @@
 import type { AdapterDisk } from '../adapters/disk.ts';
 import type { PackedAdapter, SiteTable } from '../adapters/sites.ts';
 import { loadPart, WebLoraError } from '../errors.ts';
-import { openFolder } from '../formats/folder.ts';
+import { openFolder, type Folder, type FolderOptions } from '../formats/folder.ts';
+import type { Slices } from '../slices.ts';
 import { sourceAddress, type AdapterEntry } from './adapter-entry.ts';
-import type { AdapterRegistry } from './adapter-registry.ts';
-import type { EventHub } from './events.ts';
+import type { TierMeter } from './tier-meter.ts';
+import type { Progress, Source } from './types.ts';
 
 export interface ReadingParts {
-  readonly registry: AdapterRegistry;
+  /** Settles an entry that `resolve` is to be asked for. */
+  readonly resolve: (entry: AdapterEntry) => Promise<void>;
   readonly disk: AdapterDisk | undefined;
-  readonly events: EventHub;
+  /** Whether the store is thought to have it, and what memory has. */
+  readonly isOnDisk: (digest: string) => boolean;
+  readonly inHeap: (digest: string) => PackedAdapter | undefined;
+  readonly meter: TierMeter;
+  readonly slices: Slices;
   readonly table: SiteTable;
   readonly precision: 'exact' | 'half';
+  readonly hubToken: string | undefined;
   /** Throws `adapter_too_large`. */
   checkFits(entry: AdapterEntry, packed: PackedAdapter): void;
 }
 
-/**
- * Reads an entry: from the store where it has the bytes whole, else from its origin, which are then kept in the store beside whatever
- * else goes on. Throws what resolving, opening and reading throw, `store_failed` for bytes that the store lost and that have no origin.
- */
-export async function readEntry(parts: ReadingParts, entry: AdapterEntry, signal: AbortSignal): Promise<PackedAdapter> {
-  const { registry, table, precision, checkFits } = parts;
-  if (entry.state === 'asked') await registry.resolve(entry);
-  signal.throwIfAborted();
-  const stored = await readStored(parts, entry);
-  signal.throwIfAborted();
-  if (stored) {
-    checkFits(entry, stored);
-    entry.packed = stored;
-    return stored;
-  }
-  if (entry.origin === undefined) throw lost(entry);
-  const { readAdapter } = await loadPart(() => import('../adapters/adapter.ts'));
-  const packed = await readAdapter(await openFolder(entry.origin, signal), table, precision, signal);
-  signal.throwIfAborted();
-  checkFits(entry, packed);
-  entry.packed = packed;
-  if (registry.isCurrent(entry)) void keep(parts, entry, packed);
-  return packed;
+export interface ReadOptions {
+  readonly signal: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
 }
 
-async function readStored({ disk }: ReadingParts, entry: AdapterEntry): Promise<PackedAdapter | undefined> {
-  if (!disk || !entry.blob) return undefined;
+/** Bytes in memory, and by which entry they were read. */
+export interface ReadBytes {
+  readonly entry: AdapterEntry;
+  readonly packed: PackedAdapter;
+  readonly from: 'heap' | 'disk' | 'origin';
+}
+
+/** The files whose version is an adapter's. */
+const FILES = ['adapter_config.json', 'adapter_model.safetensors'];
+
+/**
+ * Reads what these entries stand for: from memory or the store where its bytes are there whole, else from the first origin that gives
+ * them. Throws what resolving, opening and reading throw, `store_failed` for bytes that the store lost and that have no origin.
+ */
+export async function readEntries(parts: ReadingParts, entries: readonly AdapterEntry[], options: ReadOptions): Promise<ReadBytes> {
+  const [first] = entries;
+  if (!first) throw new WebLoraError('adapter_unknown', 'The adapter was removed before it was read.', { param: 'id' });
+  if (first.state === 'asked') await parts.resolve(first);
+  options.signal.throwIfAborted();
+  const stored = await readStored(parts, first);
+  options.signal.throwIfAborted();
+  if (stored) return stored;
+  let failure: unknown;
+  for (const entry of entries) {
+    try {
+      if (entry.origin === undefined && entry.by === 'resolve') await parts.resolve(entry);
+      if (entry.origin === undefined) continue;
+      const folder = await openOrigin(parts, entry.origin, 'default', options.signal);
+      const packed = await readOrigin(parts, entry, folder, options);
+      letGo(entry);
+      return { entry, packed, from: 'origin' };
+    } catch (error) {
+      options.signal.throwIfAborted();
+      failure ??= error;
+    }
+  }
+  throw failure ?? lost(entries);
+}
+
+/** What `resolve` made for this one read need not stay in memory. */
+function letGo(entry: AdapterEntry): void {
+  if (entry.by !== 'resolve' || sourceAddress(entry.origin!) !== undefined) return;
+  entry.origin = undefined;
+  entry.resolving = undefined;
+}
+
+/** Opens an entry's origin. `no-cache`: past what the browser has kept of it. */
+export function openOrigin(parts: ReadingParts, origin: Source, cache: FolderOptions['cache'], signal: AbortSignal): Promise<Folder> {
+  const { hubToken } = parts;
+  return openFolder(origin, { signal, cache, ...(hubToken !== undefined && { hub: { token: hubToken } }) });
+}
+
+/** The version of an origin's files, where it can tell. */
+export async function stampOf(folder: Folder): Promise<string | undefined> {
+  return folder.stamp?.(FILES);
+}
+
+/** Reads an origin as it is now, and notes in the entry what was found. */
+export async function readOrigin(
+  parts: ReadingParts,
+  entry: AdapterEntry,
+  folder: Folder,
+  options: ReadOptions & { readonly stamp?: string | undefined },
+): Promise<PackedAdapter> {
+  const { meter, table, precision, slices, checkFits } = parts;
+  const began = performance.now();
   try {
-    const packed = await disk.read(entry.blob);
-    if (!packed) entry.blob = undefined;
+    const { readAdapter } = await loadPart(() => import('../adapters/adapter.ts'));
+    const stamp = options.stamp ?? (await stampOf(folder));
+    const packed = await readAdapter(folder, table, precision, { ...options, slices });
+    options.signal.throwIfAborted();
+    checkFits(entry, packed);
+    const checkedAt = folder.fixed === 'yes' ? Infinity : Date.now();
+    Object.assign(entry, { digest: packed.digest, stamp, checkedAt, noted: 'no' });
+    meter.asked('origin', 'hit');
+    meter.loaded('origin', packed.bytes);
+    meter.took('origin', performance.now() - began);
     return packed;
+  } catch (error) {
+    if (!options.signal.aborted) meter.asked('origin', 'miss');
+    throw error;
+  }
+}
+
+async function readStored(parts: ReadingParts, entry: AdapterEntry): Promise<ReadBytes | undefined> {
+  const { disk, isOnDisk, inHeap, meter, checkFits } = parts;
+  const { digest } = entry;
+  const there = digest === undefined ? undefined : inHeap(digest);
+  if (there) return { entry, packed: there, from: 'heap' };
+  if (!disk) return undefined;
+  const began = performance.now();
+  let packed: PackedAdapter | undefined;
+  try {
+    if (digest !== undefined && isOnDisk(digest)) packed = await disk.read(digest);
   } catch (error) {
     // A store that fails now may answer later, so what has no other origin is not given up.
     if (entry.origin === undefined) throw error;
-    return undefined;
   }
+  meter.asked('disk', packed ? 'hit' : 'miss');
+  if (!packed) return undefined;
+  meter.took('disk', performance.now() - began);
+  checkFits(entry, packed);
+  return { entry, packed, from: 'disk' };
 }
 
-function lost({ id, name }: AdapterEntry): WebLoraError {
+function lost(entries: readonly AdapterEntry[]): WebLoraError {
+  for (const entry of entries) entry.digest = undefined; // whatever is added under its id takes its place
+  const { id, name } = entries[0]!;
   const message = `The stored bytes of "${id}" (${name}) are missing, damaged, or packed for another precision, and it has no address to be fetched from again`;
   return new WebLoraError('store_failed', `${message}. Add it again under the same id.`, { param: 'adapter' });
 }
 
-/** Keeps an adapter in the store. Whoever asked for the adapter is served already, so a failure is told as an event and in `stats`. */
-async function keep({ disk, events }: ReadingParts, entry: AdapterEntry, packed: PackedAdapter): Promise<void> {
-  if (!disk) return;
-  const { id, name, origin } = entry;
-  try {
-    const source = origin === undefined ? undefined : sourceAddress(origin);
-    entry.blob = await disk.write({ id, name, source }, packed);
-    events.adapter('store', id, packed.bytes);
-  } catch (error) {
-    events.adapter('store_failed', id, packed.bytes, error instanceof Error ? error.message : String(error));
-  }
+/** What the store is to know of an entry. */
+export function recordOf({ id, origin, name, digest, stamp, checkedAt }: AdapterEntry): Parameters<AdapterDisk['note']>[0] {
+  const source = origin === undefined ? undefined : sourceAddress(origin);
+  return { id, source, name, digest: digest!, stamp, checkedAt: Math.min(checkedAt, Number.MAX_SAFE_INTEGER) };
 }

@@ -1,12 +1,16 @@
-import type { KnownAdapter } from '../adapters/disk.ts';
+import type { KnownAdapter } from '../adapters/records.ts';
 import { WebLoraError } from '../errors.ts';
-import { createEntry, isSameSource, sourceAddress, sourceName, type AdapterEntry } from './adapter-entry.ts';
+import { createEntry, isSameSource, removed, sourceAddress, sourceName, type AdapterEntry } from './adapter-entry.ts';
 import type { EngineOptions, Source } from './types.ts';
 
 /** Which ids there are, and the entries behind them: current ones, and removed ones that requests still hold. */
 export interface AdapterRegistry {
-  /** Registers an id; the entry whose place it took, if one. Throws `adapter_exists` where it has another source. */
-  add(id: string, source: Source): AdapterEntry | undefined;
+  /**
+   * Registers an id; the entry whose place it took, if one. Throws `adapter_exists` where it has another source that is not to be replaced.
+   */
+  add(id: string, source: Source, existing: 'keep' | 'replace'): AdapterEntry | undefined;
+  /** An entry in place of one whose origin has changed, for those who come from now on; undefined where that one is no longer behind its id. */
+  renew(entry: AdapterEntry, version: Pick<AdapterEntry, 'digest' | 'stamp' | 'checkedAt'>): AdapterEntry | undefined;
   /** The entry of an id that is registered or being asked for. Throws `adapter_unknown`. */
   get(id: string): AdapterEntry;
   /** The entry of an id that is to be used: one to ask `resolve` for where it is not registered. Throws `adapter_unknown`. */
@@ -15,17 +19,22 @@ export interface AdapterRegistry {
   resolve(entry: AdapterEntry): Promise<void>;
   /** Forgets the id; its entry stays under its key until it is dropped. Throws `adapter_unknown`. */
   remove(id: string): void;
+  /** The entry of an id, where there is one. */
+  find(id: string): AdapterEntry | undefined;
   /** Whether the entry is the one behind its id. */
   isCurrent(entry: AdapterEntry): boolean;
   entry(key: string): AdapterEntry | undefined;
+  /** Throws `adapter_unknown` for an entry that was dropped. */
+  checkKnown(entry: AdapterEntry): void;
   /** Forgets an entry that nobody holds any more. */
   drop(entry: AdapterEntry): void;
   /** All entries, removed ones too. */
   entries(): Iterable<AdapterEntry>;
   /** Entries that are not registered: removed, replaced, or asked for. */
   loose(): Iterable<AdapterEntry>;
-  /** Registered entries. */
-  registered(): AdapterEntry[];
+  /** Registered entries, lazily, and how many. */
+  registered(): Iterable<AdapterEntry>;
+  count(): number;
 }
 
 /** Makes a registry that begins with what a store remembers. */
@@ -33,8 +42,14 @@ export function createAdapterRegistry(known: readonly KnownAdapter[], ask: Engin
   const byId = new Map<string, AdapterEntry>();
   const byKey = new Map<string, AdapterEntry>();
   const loose = new Set<AdapterEntry>();
+  /** What the store says of sources, under whatever id: another id for the same source need not be read to be known. */
+  const versions = new Map(known.flatMap((each) => (each.source === undefined ? [] : [[each.source, each] as const])));
   let made = 0;
 
+  const versionOf = (source: Source): Partial<Pick<AdapterEntry, 'digest' | 'stamp' | 'checkedAt'>> => {
+    const { digest, stamp, checkedAt } = versions.get(sourceAddress(source) ?? '') ?? {};
+    return digest === undefined ? {} : { digest, stamp, checkedAt: checkedAt ?? 0 };
+  };
   const insert = (given: Omit<Parameters<typeof createEntry>[0], 'key'>): AdapterEntry => {
     const entry = createEntry({ ...given, key: `${given.id}#${made++}` });
     const before = byId.get(entry.id);
@@ -45,9 +60,12 @@ export function createAdapterRegistry(known: readonly KnownAdapter[], ask: Engin
     return entry;
   };
   const isCurrent = (entry: AdapterEntry): boolean => byId.get(entry.id) === entry;
-  const registered = (): AdapterEntry[] => [...byId.values()].filter(({ state }) => state === 'registered');
+  function* registered(): Generator<AdapterEntry> {
+    for (const entry of byId.values()) if (entry.state === 'registered') yield entry;
+  }
+  const count = (): number => byId.size - [...loose].filter((entry) => entry.state === 'asked' && isCurrent(entry)).length;
   const unknown = (id: string): WebLoraError => {
-    const ids = registered().map((entry) => entry.id);
+    const ids = [...registered()].map((entry) => entry.id);
     const listed = [...ids.slice(0, 8), ...(ids.length > 8 ? [`${ids.length - 8} more`] : [])].join(', ') || 'none';
     const advice = ask ? 'resolve knows no such id either' : 'Call adapters.add first';
     return new WebLoraError('adapter_unknown', `No adapter is registered as "${id}" (registered: ${listed}). ${advice}.`, {
@@ -66,9 +84,11 @@ export function createAdapterRegistry(known: readonly KnownAdapter[], ask: Engin
       entry.name = sourceName(source);
       entry.origin = source;
       entry.state = 'registered';
+      if (entry.digest === undefined) Object.assign(entry, versionOf(source));
       if (isCurrent(entry)) loose.delete(entry);
     } catch (cause) {
       if (isCurrent(entry)) byId.delete(entry.id); // asked anew by whoever comes later
+      loose.add(entry);
       if (cause instanceof WebLoraError) throw cause;
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new WebLoraError('adapter_unknown', `No adapter is registered as "${entry.id}", and resolve failed: ${why}`, {
@@ -79,29 +99,38 @@ export function createAdapterRegistry(known: readonly KnownAdapter[], ask: Engin
   };
 
   // also one that has neither bytes of this precision nor an address: it is told of when used, and can be removed or added again
-  for (const { id, source, name, blob } of known) insert({ id, state: 'registered', origin: source, name, blob });
+  for (const { source, ...each } of known) insert({ ...each, state: 'registered', origin: source, noted: 'yes' });
   return {
-    add: (id, source) => {
+    add: (id, source, existing) => {
       const old = byId.get(id);
       if (old?.state === 'registered') {
         if (old.origin !== undefined && isSameSource(old.origin, source)) return undefined;
-        if (!canReplace(old, source)) {
-          const message = `"${id}" is registered from ${old.name}. Remove it first, or choose another id.`;
+        if (existing === 'keep' && !canReplace(old, source)) {
+          const message = `"${id}" is registered from ${old.name}. Pass { replace: true }, or choose another id.`;
           throw new WebLoraError('adapter_exists', message, { param: 'id' });
         }
       }
-      insert({ id, state: 'registered', origin: source, name: sourceName(source), blob: undefined });
+      insert({ id, state: 'registered', origin: source, name: sourceName(source), ...versionOf(source) });
       return old;
     },
+    renew: (entry, { digest, stamp, checkedAt }) => {
+      if (!isCurrent(entry)) return undefined;
+      const { id, state, by, origin, name, pin } = entry;
+      return insert({ id, state, by, origin, name, pin, digest, stamp, checkedAt });
+    },
     get,
-    use: (id) => byId.get(id) ?? (ask ? insert({ id, state: 'asked', origin: undefined, name: id, blob: undefined }) : get(id)),
+    use: (id) => byId.get(id) ?? (ask ? insert({ id, state: 'asked', by: 'resolve', origin: undefined, name: id }) : get(id)),
     resolve: (entry) => (entry.resolving ??= askFor(entry)),
     remove: (id) => {
       loose.add(get(id));
       byId.delete(id);
     },
+    find: (id) => byId.get(id),
     isCurrent,
     entry: (key) => byKey.get(key),
+    checkKnown: (entry) => {
+      if (!byKey.has(entry.key)) throw removed(entry);
+    },
     drop: (entry) => {
       if (isCurrent(entry)) byId.delete(entry.id);
       byKey.delete(entry.key);
@@ -110,6 +139,7 @@ export function createAdapterRegistry(known: readonly KnownAdapter[], ask: Engin
     entries: () => byKey.values(),
     loose: () => loose,
     registered,
+    count,
   };
 }
 
@@ -119,6 +149,5 @@ export function createAdapterRegistry(known: readonly KnownAdapter[], ask: Engin
  */
 function canReplace(old: AdapterEntry, source: Source): boolean {
   if (old.origin !== undefined) return false;
-  const isLost = old.blob === undefined && old.packed === undefined;
-  return isLost || (sourceAddress(source) === undefined && sourceName(source) === old.name);
+  return old.digest === undefined || (sourceAddress(source) === undefined && sourceName(source) === old.name);
 }

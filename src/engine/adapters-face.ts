@@ -1,58 +1,45 @@
 import { WebLoraError } from '../errors.ts';
-import type { AdapterEntry } from './adapter-entry.ts';
+import { checkAddOptions, checkListOptions, checkLoadOptions } from './adapter-options.ts';
 import { requireOpen, type Serving } from './serving.ts';
-import type { Adapters } from './types.ts';
-
-/** Options that are not there yet must not be dropped in silence. */
-function refuseMore(call: string, rest: readonly unknown[]): void {
-  if (rest.length > 0) throw new TypeError(`${call}: unknown option ${JSON.stringify(rest[0])}`);
-}
+import type { AdapterInfo, Adapters, LoadOptions } from './types.ts';
 
 /** `engine.adapters` of a running engine. */
 export function adaptersFace(serving: Serving): Adapters {
-  const { tiers, loop } = serving;
+  const { tiers } = serving;
   const open = (): void => requireOpen(serving);
+  const load = async (id: string, options: LoadOptions, keep: 'pinned' | 'as is'): Promise<AdapterInfo> => {
+    open();
+    checkLoadOptions(keep === 'pinned' ? 'adapters.pin' : 'adapters.load', options);
+    options.signal?.throwIfAborted();
+    return tiers.load(id, options, keep);
+  };
   return {
-    add: async (id, source, ...rest) => {
+    add: async (id, source, options = {}) => {
       open();
-      refuseMore('adapters.add', rest);
+      checkAddOptions(options);
       if (typeof id !== 'string' || id === '') {
         throw new WebLoraError('request_invalid', `An adapter id is a string that is not empty, not ${String(id)}`, { param: 'id' });
       }
-      if (tiers.add(id, source)) tiers.sweep(loop.adaptersInUse);
+      tiers.add(id, source, options.replace === true ? 'replace' : 'keep');
     },
-    load: async (id, { signal, ...rest } = {}) => {
+    load: (id, options = {}) => load(id, options, 'as is'),
+    pin: (id, options = {}) => load(id, options, 'pinned'),
+    unpin: async (id) => {
       open();
-      refuseMore('adapters.load', Object.keys(rest));
-      signal?.throwIfAborted();
-      const entry = tiers.use(id);
-      await tiers.read(entry, signal);
-      open();
-      if (!tiers.place(entry)) throw noRoom(serving, entry);
-      loop.wake(); // requests may wait for it
-      return tiers.describe(entry);
+      tiers.unpin(id);
     },
     unload: async (id) => {
       open();
       tiers.unload(id);
-      loop.wake();
     },
     remove: async (id) => {
       open();
-      const forgotten = tiers.remove(id);
-      tiers.sweep(loop.adaptersInUse);
-      await forgotten;
+      await tiers.remove(id);
     },
-    list: async (...rest) => {
+    list: async (options = {}) => {
       open();
-      refuseMore('adapters.list', rest);
-      return tiers.list();
+      checkListOptions(options);
+      return tiers.list(options.tier, options.limit ?? Infinity);
     },
   };
-}
-
-function noRoom({ core }: Serving, { id }: AdapterEntry): WebLoraError {
-  const { total, kv, adapters } = core.pages.counts();
-  const held = `${total} pages (${kv} with requests, ${adapters} with adapters in use)`;
-  return new WebLoraError('out_of_memory', `No room for "${id}" among the pool's ${held}. Wait, or raise memory.pool.`);
 }

@@ -5,12 +5,14 @@ import type { PrefixCache } from './prefix-cache.ts';
 import type { Verdict, WaitQueue } from './queue.ts';
 import type { Room } from './room.ts';
 import type { Seats } from './seats.ts';
-import { blendOf, knownTokens, tokensOf, type Sequence } from './sequence.ts';
+import { alike, blendOf, knownTokens, tokensOf, type Sequence } from './sequence.ts';
 
 /** What is asked about adapters before a sequence may run. */
 export interface AdapterView {
   /** Whether it lies on the GPU, ready for the next step. */
   isResident(adapter: string): boolean;
+  /** Whether any is on its way onto the GPU: nobody can take its pages yet. */
+  isUploading(): boolean;
   /** Whether it was read and found no room in the pool. */
   waitsForRoom(adapter: string): boolean;
   /** Whether a flow's adapters found no room in a pool with nothing else in it but those that are pinned. */
@@ -37,6 +39,8 @@ export interface AdmissionParts {
 export interface Admission {
   /** Admits whom it can, in the queue's order; returns those whom the pool can never hold. */
   admit(now: number): Sequence[];
+  /** Tokens of a waiting sequence that need not be computed, as far as its adapters are there. */
+  cachedTokens(sequence: Sequence): number;
   /** Prompt tokens looked up among computed beginnings, and found, at first admissions. */
   readonly prefix: { readonly lookedUp: number; readonly found: number };
 }
@@ -44,14 +48,28 @@ export interface Admission {
 /** Milliseconds after which who was passed over is next, and nobody takes what it waits for. */
 export const PATIENCE_MS = 3000;
 
+/** What a sequence may share of what others computed. */
+interface LookUp extends Pick<Sequence, 'blend' | 'root'> {
+  readonly tokens: readonly number[];
+  /** Full pages that it may share, and how many of them are kept. */
+  readonly limit: number;
+  readonly found: number;
+}
+
 /** Seats waiting sequences and takes pages for all that is known of them. */
 export function createAdmission(parts: AdmissionParts, { running, take, leave }: Seats): Admission {
   const { limits, pages, prefix, queue, room, demand, adapters } = parts;
   const counters = { lookedUp: 0, found: 0 };
 
+  const namesOf = ({ parts }: Sequence): readonly string[] => parts.map(({ adapter }) => adapter);
+  const isThere = ({ parts }: Sequence): boolean => parts.every(({ adapter }) => adapters.isResident(adapter));
+  /** Whether one of its adapters was read and found no room. */
+  const waits = ({ parts }: Sequence): boolean =>
+    parts.some(({ adapter }) => !adapters.isResident(adapter) && adapters.waitsForRoom(adapter));
+
   /** Shortens an open answer to what the pool can hold beside its adapters; false where the sequence can never run. */
   const canEverRun = (sequence: Sequence): boolean => {
-    const lasting = adapters.lastingPages(sequence.parts.map(({ adapter }) => adapter));
+    const lasting = adapters.lastingPages(namesOf(sequence));
     const most = (pages.counts().total - lasting) * PAGE_TOKENS - sequence.prompt.length + 1;
     if (sequence.length === 'room') sequence.maxTokens = Math.max(sequence.generated.length + 1, Math.min(sequence.maxTokens, most));
     return sequence.maxTokens <= most;
@@ -68,9 +86,7 @@ export function createAdmission(parts: AdmissionParts, { running, take, leave }:
   const findLeader = (sequence: Sequence, tokens: readonly number[], page: number, limit: number): boolean => {
     for (const leader of running) {
       if (leader.root !== sequence.root || leader.offered > page) continue;
-      const theirs = tokensOf(leader, 0, Math.min(leader.target, limit * PAGE_TOKENS));
-      const differs = theirs.findIndex((token, i) => token !== tokens[i]);
-      const pages = Math.floor((differs < 0 ? theirs.length : differs) / PAGE_TOKENS);
+      const pages = Math.floor(alike(leader, tokens, Math.min(leader.target, limit * PAGE_TOKENS)) / PAGE_TOKENS);
       if (pages <= page) continue;
       following.set(sequence, { leader, admission: leader.admissions, pages });
       return true;
@@ -84,7 +100,7 @@ export function createAdmission(parts: AdmissionParts, { running, take, leave }:
     const needed = Math.ceil(tokens.length / PAGE_TOKENS) - shared.length;
     const others = running.size - 1;
     // one page more for everyone who runs: who is admitted into the last pages would be preempted at once
-    const isEnough = room.pages(needed + others, undefined) || (others === 0 && room.pages(needed, -1));
+    const isEnough = room.pages(needed, undefined, others) || (others === 0 && room.pages(needed, -1));
     if (!isEnough) {
       pages.give(shared);
       return false;
@@ -95,11 +111,16 @@ export function createAdmission(parts: AdmissionParts, { running, take, leave }:
     return true;
   };
 
-  const place = (sequence: Sequence): Verdict => {
-    Object.assign(sequence, blendOf(sequence.parts, sequence.cacheSalt, adapters.digest));
+  const lookUp = (sequence: Sequence): LookUp => {
+    const { blend, root } = blendOf(sequence.parts, sequence.cacheSalt, adapters.digest);
     const tokens = tokensOf(sequence, 0, knownTokens(sequence));
     const limit = prefix && sequence.logits === 'sampled' ? Math.floor((tokens.length - 1) / PAGE_TOKENS) : 0;
-    const found = limit > 0 ? prefix!.find(sequence.root, tokens, limit) : 0;
+    return { blend, root, tokens, limit, found: limit > 0 ? prefix!.find(root, tokens, limit) : 0 };
+  };
+  const place = (sequence: Sequence): Verdict => {
+    const { blend, root, tokens, limit, found } = lookUp(sequence);
+    sequence.blend = blend;
+    sequence.root = root;
     if (found < limit && findLeader(sequence, tokens, found, limit)) return 'later';
     if (!take(sequence)) return 'later';
     if (!takePages(sequence, tokens, limit)) {
@@ -121,21 +142,27 @@ export function createAdmission(parts: AdmissionParts, { running, take, leave }:
     counters.found += sequence.cached;
   };
 
+  const isCrowded = (sequence: Sequence): boolean => {
+    const used = demand.running();
+    const { length } = sequence.parts;
+    if (length === 0 || used === 0 || used + length <= limits.adapters) return false;
+    return used + demand.fresh(namesOf(sequence)) > limits.adapters;
+  };
   const admit = (now: number): Sequence[] => {
     const unfit = new Set<Sequence>();
+    /** Asked of everyone who waits, at every step: what most of them are refused for comes first. */
     const verdict = (sequence: Sequence): Verdict => {
-      if (follows(sequence)) return 'later';
-      const names = sequence.parts.map(({ adapter }) => adapter);
-      const passed: Verdict = now - sequence.arrival >= PATIENCE_MS ? 'stop' : 'skip';
-      const missing = names.filter((name) => !adapters.isResident(name));
+      const isMissing = !isThere(sequence);
       const neverFits = adapters.neverFits(sequence.flow);
-      if (missing.length > 0 && !neverFits && !missing.some(adapters.waitsForRoom)) return 'skip';
+      if (isMissing && !neverFits && !waits(sequence)) return 'skip';
+      if (follows(sequence)) return 'later';
+      const passed: Verdict = now - sequence.arrival >= PATIENCE_MS ? 'stop' : 'skip';
+      if (!isMissing && isCrowded(sequence)) return passed;
       if (neverFits || !canEverRun(sequence)) {
         unfit.add(sequence);
         return 'later';
       }
-      const isCrowded = names.length > 0 && demand.running() > 0 && demand.running() + demand.fresh(names) > limits.adapters;
-      return missing.length > 0 || isCrowded ? passed : place(sequence);
+      return isMissing ? passed : place(sequence);
     };
     while (running.size < limits.sequences && queue.size > 0) {
       const admitted = queue.pick(now, verdict);
@@ -144,5 +171,6 @@ export function createAdmission(parts: AdmissionParts, { running, take, leave }:
     }
     return [...unfit];
   };
-  return { admit, prefix: counters };
+  const cachedTokens = (sequence: Sequence): number => (isThere(sequence) ? PAGE_TOKENS * lookUp(sequence).found : 0);
+  return { admit, cachedTokens, prefix: counters };
 }

@@ -19,10 +19,11 @@ export async function createEngine(options: EngineOptions): Promise<CoreEngine> 
   if (!provider) {
     throw new WebLoraError('gpu_missing', 'This runtime has no WebGPU (navigator.gpu). In Node pass gpu: await dawn() from weblora/node.');
   }
-  return face(await startServing(provider, options, limits));
+  return engineFace(await startServing(provider, options, limits));
 }
 
-function face(serving: Serving): CoreEngine {
+/** The face of an engine that is put together. */
+export function engineFace(serving: Serving): CoreEngine {
   const { device, events, loop, opened, tiers } = serving;
   const open = (): void => requireOpen(serving);
   const info: ModelInfo = { ...opened.info, maxModelLength: device.model.contextLength };
@@ -57,8 +58,8 @@ function face(serving: Serving): CoreEngine {
 
 /** Starts a request now; whatever is wrong with it comes out of the generation, never out of this call. */
 function generate(serving: Serving, prompt: Prompt, options: GenerateOptions): Generation {
-  const arrival = performance.now();
-  const { device, loop, opened } = serving;
+  const { device, loop, opened, pace } = serving;
+  const arrival = pace.now();
   let request: Request | undefined;
   const stream = createStream((reason) => request && loop.cancel(request, reason));
   try {
@@ -117,10 +118,10 @@ function followSignal({ loop }: Serving, request: Request, signal: AbortSignal |
   request.stream.generation.result().then(forget, forget);
 }
 
-function stats({ device, core, disk, loop, tally }: Serving): Stats {
-  const now = performance.now();
+function stats({ device, core, loop, pace, tally, tiers }: Serving): Stats {
+  const now = pace.now();
   const { running, preemptions, prefix } = core.scheduler.counts();
-  const { hits, misses, ...report } = tally.report(now);
+  const { pageBytes, pages, layers } = device.model.pool;
   const oldest = core.queue.oldest();
   return {
     version: 1,
@@ -132,13 +133,12 @@ function stats({ device, core, disk, loop, tally }: Serving): Stats {
     oldestWaitMs: oldest === undefined ? 0 : now - oldest,
     preemptions,
     prefix,
-    ...report,
-    adapters: { hits, misses, ...core.traffic.counts() },
+    ...tally.report(now),
+    ...tiers.report({ bytes: pages * pageBytes * layers.length }),
     depth: loop.depth(),
     readbackMs: device.readbackMs,
     pages: core.pages.counts(),
     deviceLosses: device.losses,
     gpuBytes: device.model.bytes(),
-    ...(disk && { store: disk.counters() }),
   };
 }

@@ -3,7 +3,7 @@ import type { AdapterEvent, EngineEvent, RequestEvent } from './types.ts';
 /** What the engine tells of itself; costs nothing while nobody listens. */
 export interface EventHub {
   step(ms: number, rows: Readonly<Record<string, number>>): void;
-  adapter(kind: AdapterEvent['kind'], id: string, bytes: number, message?: string): void;
+  adapter(event: AdapterEvent): void;
   request(event: RequestEvent): void;
   /** Whether anyone listens: what is costly to tell need not be told otherwise. */
   heard(): 'yes' | 'no';
@@ -67,8 +67,7 @@ export function createEventHub(): EventHub {
 
   return {
     step: (ms, rows) => tell(({ steps }) => steps.push({ ms, rows })),
-    adapter: (kind, id, bytes, message) =>
-      tell(({ adapters }) => adapters.push({ kind, id, bytes, ...(message !== undefined && { message }) })),
+    adapter: (event) => tell(({ adapters }) => adapters.push(event)),
     request: (event) => tell(({ requests }) => requests.push(event)),
     heard: () => (listeners.size > 0 ? 'yes' : 'no'),
     listen: () => {

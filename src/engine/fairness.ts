@@ -1,26 +1,30 @@
 import { byAge, firstBehind, lineOrder } from './waiting-line.ts';
 import type { Line, Order, Waiting } from './waiting-line.ts';
 
-/** A tenant among the tenants, or a flow among the flows of its tenant. */
-export interface Member {
+/** What a member is ordered by among those that were not passed over. */
+export interface Standing {
   readonly name: string;
-  readonly weight: number;
   /** Service per unit of weight, as a virtual token counter: in weighted tokens, lifted on return, never lowered. */
   service: number;
   /** Services that differ by less count as the same where they fall into one multiple of it; 0: none do. */
   readonly quantum: number;
-  /** When one of its entries was last admitted, in milliseconds. */
-  admitted: number | undefined;
   /** Of its waiting entries, the first by priority and the oldest; undefined while it has none. */
   best: Waiting | undefined;
   oldest: Waiting | undefined;
+}
+
+/** A tenant among the tenants, or a flow among the flows of its tenant. */
+export interface Member extends Standing {
+  readonly weight: number;
+  /** When one of its entries was last admitted, in milliseconds. */
+  admitted: number | undefined;
   /** The period between two sweeps in which it last came up. */
   seen: number;
 }
 
 /** The latest admission at a level. */
 export interface Latest {
-  readonly member: Member;
+  readonly member: Standing;
   readonly at: number;
 }
 
@@ -35,6 +39,8 @@ export interface Level<M extends Member> {
   open(name: string): M;
   /** Changes what a member is ordered by. One that comes to have waiting entries is lifted and joins the line; one that has none leaves. */
   update(member: M, change: () => void): void;
+  /** Adds to a member's service. */
+  charge(member: M, service: number): void;
   /** Notes that an entry of this member was admitted. */
   noteAdmission(member: M, now: number): void;
 }
@@ -51,10 +57,11 @@ function since({ oldest, admitted }: Member): number {
 }
 
 /** Service as members are ordered by it. */
-const turnOf = ({ service, quantum }: Member): number => (quantum === 0 ? service : Math.floor(service / quantum));
+const turnOf = ({ service, quantum }: Pick<Standing, 'service' | 'quantum'>): number =>
+  quantum === 0 ? service : Math.floor(service / quantum);
 
 /** Without patience: by the priority of the best entry, service per weight, the oldest entry's arrival, its id. */
-const byService: Order<Member> = (left, right) =>
+export const byService: Order<Standing> = (left, right) =>
   left.best!.priority - right.best!.priority || turnOf(left) - turnOf(right) || byAge(left.oldest!, right.oldest!);
 
 /** Longest wait first. */
@@ -62,26 +69,22 @@ const byWait: Order<Member> = (left, right) => since(left) - since(right) || byS
 
 const memberOrder = lineOrder(byService, byWait);
 
-/**
- * Whether a member was passed over for `patience` ms: it waits that long, and others had the latest admission since then, at no less
- * service per weight than its own. So patience goes before priority, never before fair shares.
- */
-function isDue(member: Member, latest: Latest | undefined, now: number, patience: number): boolean {
-  if (latest === undefined || latest.member.name === member.name || turnOf(member) > turnOf(latest.member)) return false;
+/** Whether a member waits for `patience` ms, and others had the latest admission since then. */
+export function isPassed(member: Member, latest: Latest, now: number, patience: number): boolean {
   const start = since(member);
   return start <= latest.at && now - start >= patience;
 }
 
-/** The order in which members are served: those passed over for `patience` ms, longest wait first, then the others. */
-export function servedBefore(latest: Latest | undefined, now: number, patience: number): Order<Member> {
-  return (left, right) => {
-    const due = isDue(left, latest, now, patience);
-    if (due !== isDue(right, latest, now, patience)) return due ? -1 : 1;
-    return due ? byWait(left, right) : byService(left, right);
-  };
+/**
+ * Whether a member was passed over for `patience` ms, at no less service per weight than its own: it goes before those that were not. So
+ * patience goes before priority, never before fair shares.
+ */
+export function isDue(member: Member, latest: Latest | undefined, now: number, patience: number): boolean {
+  if (latest === undefined || latest.member.name === member.name || turnOf(member) > turnOf(latest.member)) return false;
+  return isPassed(member, latest, now, patience);
 }
 
-/** Gives the members of a line one by one, in the order of `servedBefore`. The first few are cheap. The line must not change meanwhile. */
+/** Gives the members of a line one by one, those that are due first, longest wait first, then the others. The first few are cheap. The line must not change meanwhile. */
 export function inTurn<M extends Member>(
   { aged, ranked }: Line<M>,
   latest: Latest | undefined,
@@ -98,8 +101,7 @@ export function inTurn<M extends Member>(
         due += 1;
         return member;
       }
-      // Who waits since later than the latest admission was not passed over, and nobody behind was.
-      if (since(member) > latest!.at || now - since(member) < patience) old = aged.length;
+      if (!isPassed(member, latest!, now, patience)) old = aged.length; // nor was anybody behind
     }
     if (due === ranked.length) return undefined;
     while (next < ranked.length) {
@@ -153,6 +155,19 @@ export function createLevel<M extends Member>(make: (name: string, service: numb
     made = 0;
   };
 
+  const update = (member: M, change: () => void): void => {
+    const waited = member.best !== undefined;
+    if (waited) memberOrder.remove(line, member);
+    change();
+    if (member.best !== undefined) {
+      if (!waited) member.service = Math.max(member.service, lift());
+      memberOrder.add(line, member);
+    } else if (waited) {
+      member.seen = period;
+      if (line.ranked.length === 0) floor = Math.max(floor, member.service);
+    }
+  };
+
   return {
     line,
     members,
@@ -170,17 +185,13 @@ export function createLevel<M extends Member>(make: (name: string, service: numb
       member.seen = period;
       return member;
     },
-    update(member, change) {
-      const waited = member.best !== undefined;
-      if (waited) memberOrder.remove(line, member);
-      change();
-      if (member.best !== undefined) {
-        if (!waited) member.service = Math.max(member.service, lift());
-        memberOrder.add(line, member);
-      } else if (waited) {
-        member.seen = period;
-        if (line.ranked.length === 0) floor = Math.max(floor, member.service);
-      }
+    update,
+    charge(member, service) {
+      const charged = { quantum: member.quantum, service: member.service + service };
+      const isSettled = member.best === undefined || line.ranked.length === 1 || turnOf(charged) === turnOf(member);
+      const add = (): void => void (member.service = charged.service);
+      if (isSettled) add();
+      else update(member, add);
     },
     noteAdmission(member, now) {
       latest = { member, at: now };

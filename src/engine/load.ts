@@ -1,5 +1,5 @@
 import { loadPart, WebLoraError } from '../errors.ts';
-import { openFolder, readJson, readText, type Folder } from '../formats/folder.ts';
+import { isHubId, openFolder, readJson, readText, type Folder } from '../formats/folder.ts';
 import { openSafetensors, type TensorFiles } from '../formats/safetensors.ts';
 import { parseModelConfig, type ModelConfig } from '../model/config.ts';
 import { parseGenerationConfig } from '../model/generation-config.ts';
@@ -25,7 +25,8 @@ export interface OpenedModel {
  * @throws WebLoraError what reading and parsing throw.
  */
 export async function openModel(options: EngineOptions): Promise<OpenedModel> {
-  const folder = await openFolder(options.model, options.signal);
+  const { model, signal, hubToken } = options;
+  const folder = await openFolder(model, { signal, ...(hubToken !== undefined && { hub: { token: hubToken } }) });
   const config = parseModelConfig(await readJson(folder, 'config.json'), `${folder.location}/config.json`);
   const generation = await readGeneration(folder);
   const text = await readTokenizer(folder, options.tokenizer);
@@ -36,13 +37,19 @@ export async function openModel(options: EngineOptions): Promise<OpenedModel> {
     location: folder.location.replace(/\/+$/, ''),
     endTokens: await endTokens(config, generation.endTokens, text),
     info: {
-      name: folder.location.replace(/\/+$/, '').split('/').at(-1) ?? folder.location,
+      name: nameOf(folder.location),
       config,
       serves: { text: text.tokenizer !== undefined, chat: text.chatTemplate !== undefined },
       defaults: generation.defaults,
       ignoredDefaults: generation.ignored,
     },
   };
+}
+
+/** The last part of its path, without a hub id's revision. */
+function nameOf(location: string): string {
+  const whole = isHubId(location) ? location.split('@')[0]! : location;
+  return whole.replace(/\/+$/, '').split('/').at(-1) ?? location;
 }
 
 type Generation = ReturnType<typeof parseGenerationConfig>;

@@ -1,16 +1,20 @@
 import { WebLoraError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
+import type { AdapterEntry } from './adapter-entry.ts';
 import type { AdapterTiers } from './adapters.ts';
 import type { Core } from './core.ts';
 import type { CostEstimate, StepLoad } from './cost.ts';
 import { ringDepth } from './depth.ts';
 import type { ServingDevice } from './device.ts';
 import type { EventHub } from './events.ts';
+import type { Pace } from './pace.ts';
 import type { Request } from './request.ts';
 import type { Sequence } from './sequence.ts';
 import type { Work } from './step-budget.ts';
+import { nextTurn } from '../slices.ts';
 import { createStepItems } from './step-items.ts';
 import type { Tally } from './tally.ts';
+import type { Reading } from './traffic.ts';
 
 /** Runs steps while there is work: schedule, submit, and, a few steps later, commit. */
 export interface Loop {
@@ -22,6 +26,8 @@ export interface Loop {
   failAll(error: unknown): void;
   /** Something changed that may let a request run. */
   wake(): void;
+  /** An adapter's bytes are others than those with which some of its requests began: these end. */
+  changed(entry: AdapterEntry): void;
   /** Adapters of open requests, running or waiting. */
   adaptersInUse(): ReadonlySet<string>;
   /** Open requests that do not run. */
@@ -37,6 +43,7 @@ export interface LoopParts {
   readonly tiers: AdapterTiers;
   readonly events: EventHub;
   readonly tally: Tally;
+  readonly pace: Pace;
   /** The device cannot be brought back: nothing runs any more. */
   readonly onEnd: (error: unknown) => void;
 }
@@ -51,8 +58,8 @@ interface Flight {
 /** Timers that are set for longer fire at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-export function createLoop({ device, core, cost, tiers, events, tally, onEnd }: LoopParts): Loop {
-  const { scheduler, traffic } = core;
+export function createLoop({ device, core, cost, tiers, events, tally, pace, onEnd }: LoopParts): Loop {
+  const { scheduler, traffic, contents } = core;
   const open = new Map<number, Request>();
   const items = createStepItems(() => device.model, tiers);
   /** Adapters that are on their way for requests. */
@@ -61,19 +68,21 @@ export function createLoop({ device, core, cost, tiers, events, tally, onEnd }: 
   let running = false;
   let over = false;
   let woken = false;
+  let uploads: ReturnType<AdapterTiers['upload']> = 'none';
   let cameBack = 0;
   let alarm: ReturnType<typeof setTimeout> | undefined;
 
-  const depth = (): number => ringDepth(device.readbackMs, tally.stepMs());
+  const depth = (): number => pace.depth(ringDepth(device.readbackMs, tally.stepMs()));
   const close = (request: Request, finish: string, end: (sequence: Sequence) => void): void => {
     const { id, generated } = request.sequence;
     events.request({ kind: 'end', request: id, adapter: request.adapterId, finish, tokens: generated.length });
     open.delete(id);
     end(request.sequence);
     for (const { adapter } of request.sequence.parts) {
-      if (reads.has(adapter) && usersOf(adapter).length === 0) reads.get(adapter)!.abort();
+      const content = contents.of(adapter);
+      if (reads.has(content) && usersOf(content).length === 0) reads.get(content)!.abort();
     }
-    tiers.sweep(adaptersInUse);
+    tiers.sweep();
   };
   const fail = (request: Request, error: unknown): void => {
     if (!open.has(request.sequence.id)) return;
@@ -88,36 +97,43 @@ export function createLoop({ device, core, cost, tiers, events, tally, onEnd }: 
   const adaptersInUse = (): ReadonlySet<string> =>
     new Set([...open.values()].flatMap(({ sequence }) => sequence.parts.map(({ adapter }) => adapter)));
 
-  const usersOf = (key: string): Request[] =>
-    [...open.values()].filter(({ sequence }) => sequence.parts.some(({ adapter }) => adapter === key));
-  /** Reads an adapter for the requests that wait for it, as long as there is one. */
-  const readAdapter = async (key: string): Promise<void> => {
+  const usersOf = (content: string): Request[] =>
+    [...open.values()].filter(({ sequence }) => sequence.parts.some(({ adapter }) => contents.of(adapter) === content));
+  /** Reads a content for the requests that wait for it, as long as there is one. */
+  const readContent = async (content: string): Promise<void> => {
     const left = new AbortController();
-    reads.set(key, left);
+    reads.set(content, left);
+    const forget = (): void => {
+      if (reads.get(content) !== left) return; // another read of it has begun
+      reads.delete(content);
+      traffic.failed(content);
+    };
     try {
-      await tiers.read(tiers.entry(key)!, left.signal);
+      await tiers.read(content, left.signal);
     } catch (error) {
-      traffic.failed(key);
-      reads.delete(key); // before who ends asks who else waits for it
-      if (!left.signal.aborted) for (const request of usersOf(key)) fail(request, error);
+      forget(); // before who ends asks who else waits for it
+      if (!left.signal.aborted) for (const request of usersOf(content)) fail(request, error);
     }
-    reads.delete(key);
+    forget();
     wake();
   };
 
   /** Moves adapters before a step: writes what goes to the GPU now, and begins reading, beside the steps, what is needed soon. */
-  const moveAdapters = (now: number): void => {
+  const moveAdapters = (now: number): readonly Reading[] => {
     const { write, read } = traffic.turn(now);
-    for (const { adapter, placement } of write) tiers.write(adapter, placement);
-    for (const key of read) void readAdapter(key);
+    for (const { content, placement } of write) tiers.write(content, placement);
+    uploads = tiers.upload(pace.uploadMs);
+    for (const { content } of read) void readContent(content);
+    return read;
   };
 
   /** Schedules and submits one step; undefined where nobody can run now. */
   const launch = (): Flight | undefined => {
     for (;;) {
-      const now = performance.now();
-      moveAdapters(now);
+      const now = pace.now();
+      const read = moveAdapters(now);
       const { work, load, expired, unfit, preempted } = scheduler.schedule(now, depth());
+      pace.decided(read, work.length > 0 ? load : undefined);
       for (const { id, generated } of preempted) {
         events.request({ kind: 'preempt', request: id, adapter: open.get(id)!.adapterId, tokens: generated.length });
       }
@@ -135,6 +151,7 @@ export function createLoop({ device, core, cost, tiers, events, tally, onEnd }: 
   const commit = async ({ work, load, outputs, began }: Flight): Promise<void> => {
     const results = await outputs;
     device.worked();
+    pace.returned();
     const now = performance.now();
     // a step that was submitted while another ran began when that one came back
     const isAlone = began > cameBack;
@@ -150,7 +167,7 @@ export function createLoop({ device, core, cost, tiers, events, tally, onEnd }: 
       try {
         const state = request.take(part.start, part.count, results[i]!, (token) => {
           scheduler.commit(part, token);
-          if (token !== undefined) tally.token(now, request);
+          if (token !== undefined) tally.token(pace.now(), request);
         });
         if (state !== 'open') close(request, state, scheduler.finish);
       } catch (error) {
@@ -165,14 +182,21 @@ export function createLoop({ device, core, cost, tiers, events, tally, onEnd }: 
     scheduler.reset();
     await device.rebuild();
     traffic.reset(); // only now: what callers had placed meanwhile went to the device that is gone
+    tiers.lost();
     cameBack = performance.now();
   };
   const steps = async (): Promise<void> => {
     for (;;) {
       if (device.gpu.failure()) throw device.gpu.failure()!;
+      const held = pace.before();
+      if (held) await held;
       const flight = launch();
       if (flight) flights.push(flight);
-      if (flights.length === 0) return;
+      if (flights.length === 0) {
+        if (uploads === 'more') await nextTurn();
+        else if (pace.idle() === 'rest' && uploads === 'none') return; // what was written leaves room for what is read next
+        continue;
+      }
       if (!flight || flights.length >= depth()) await commit(flights.shift()!);
     }
   };
@@ -191,7 +215,7 @@ export function createLoop({ device, core, cost, tiers, events, tally, onEnd }: 
         }
       }
       const next = scheduler.nextDeadline();
-      if (next !== undefined) alarm = setTimeout(wake, Math.min(Math.max(1, next - performance.now()), LONGEST_TIMER_MS));
+      if (next !== undefined) alarm = setTimeout(wake, Math.min(Math.max(1, next - pace.now()), LONGEST_TIMER_MS));
     } catch (error) {
       flights = [];
       over = true;
@@ -215,14 +239,18 @@ export function createLoop({ device, core, cost, tiers, events, tally, onEnd }: 
       const { sequence, adapterId, sampler } = request;
       open.set(sequence.id, request);
       events.request({ kind: 'begin', request: sequence.id, adapter: adapterId });
-      tally.arrival(sequence.parts.length, sequence.parts.filter(({ adapter }) => core.cache.has(adapter)).length);
+      for (const { adapter } of sequence.parts) tiers.meter.asked('gpu', traffic.isResident(adapter) ? 'hit' : 'miss');
       const queue = (): void => {
         if (!open.has(sequence.id)) return;
         scheduler.add(sequence);
         wake();
       };
       if (sampler.adjusts === 'no') queue();
-      else device.reserveAdjust().then(queue, (error: unknown) => fail(request, error));
+      else
+        device
+          .reserveAdjust()
+          .then(queue)
+          .catch((error: unknown) => fail(request, error));
     },
     cancel: (request, error) => {
       fail(request, error);
@@ -230,6 +258,12 @@ export function createLoop({ device, core, cost, tiers, events, tally, onEnd }: 
     },
     failAll,
     wake,
+    changed: ({ id, key }) => {
+      const begun = [...open.values()].filter(({ sequence }) => sequence.generated.length > 0);
+      for (const request of begun) {
+        if (request.sequence.parts.some(({ adapter }) => adapter === key)) fail(request, otherBytes(id));
+      }
+    },
     adaptersInUse,
     waiting: () => open.size - scheduler.counts().running,
     depth,
@@ -243,6 +277,11 @@ function rowsByAdapter(work: readonly Work[], open: ReadonlyMap<number, Request>
     if (id !== undefined) rows[id] = (rows[id] ?? 0) + more;
   }
   return rows;
+}
+
+function otherBytes(id: string): WebLoraError {
+  const message = `"${id}" has changed at its origin, and the bytes with which this answer began are nowhere any more`;
+  return new WebLoraError('adapter_changed', `${message}. Ask again; a store keeps what was read.`, { param: 'adapter' });
 }
 
 function neverFits({ prompt, maxTokens, id }: Sequence, model: Model): WebLoraError {

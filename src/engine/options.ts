@@ -1,3 +1,4 @@
+import { WebLoraError } from '../errors.ts';
 import { invalid, isRecord, refuseUnknown, requireNumber, requireNumbers } from './option-checks.ts';
 import type { Range } from './option-checks.ts';
 import type { EngineOptions } from './types.ts';
@@ -18,11 +19,17 @@ const ENGINE_OPTIONS: Readonly<Record<keyof EngineOptions, Range | undefined>> =
   tokenizer: undefined,
   store: undefined,
   resolve: undefined,
+  revalidateAfter: ['integer', 0],
+  hubToken: undefined,
   onProgress: undefined,
   signal: undefined,
 };
 
-const MEMORY: Readonly<Record<string, Range>> = { pool: ['integer', 1] };
+const MEMORY: Readonly<Record<keyof Memory, Range>> = { pool: ['integer', 1], heap: ['integer', 0], disk: ['integer', 0] };
+
+const DEFAULT_HEAP = 256 * 2 ** 20;
+const DEFAULT_DISK = 4 * 2 ** 30;
+const DEFAULT_REVALIDATE = 3_600_000;
 
 const LIMITS: Readonly<Record<keyof Limits, Range>> = {
   sequences: ['integer', 1, 4096],
@@ -33,22 +40,41 @@ const LIMITS: Readonly<Record<keyof Limits, Range>> = {
   stepMs: ['positive'],
 };
 
+type Memory = Required<NonNullable<EngineOptions['memory']>>;
 type Limits = Required<NonNullable<EngineOptions['limits']>>;
 
 /** Limits of an engine with every default filled in, and the weights that were given by name. */
 export interface EngineLimits extends Limits {
+  /** What adapters may take in memory, and in the store. */
+  readonly heapBytes: number;
+  readonly diskBytes: number;
+  /** Milliseconds. */
+  readonly revalidateAfter: number;
   readonly fairness: { readonly tenants: ReadonlyMap<string, number>; readonly adapters: ReadonlyMap<string, number> };
 }
+
+const STORE_METHODS = ['get', 'put', 'delete', 'keys', 'entries', 'exclusive'] as const;
 
 /** Throws `TypeError` for a store or a callback that could not be called when it is needed. */
 function requireMethods({ store, resolve }: EngineOptions): void {
   if (resolve !== undefined && typeof resolve !== 'function') throw new TypeError('createEngine: resolve must be a function');
   if (store === undefined) return;
-  for (const name of ['get', 'put', 'delete', 'keys'] as const) {
+  for (const name of STORE_METHODS) {
     if (typeof (store as Partial<typeof store> | null)?.[name] !== 'function') {
-      throw new TypeError(`createEngine: store has no method ${name}; pass indexedDbStore() or an object with get, put, delete and keys`);
+      throw new TypeError(
+        `createEngine: store has no method ${name}; pass indexedDbStore(), folderStore(path) or an object with ${STORE_METHODS.join(', ')}`,
+      );
     }
   }
+}
+
+/** Throws `request_invalid` for a token that no header could carry. It is a secret: the message does not show it. */
+function requireToken(token: unknown): void {
+  if (token === undefined || (typeof token === 'string' && /^[\x21-\x7e]+$/.test(token))) return;
+  const shown = typeof token === 'string' ? 'empty, or has spaces or other signs that no token has' : `a ${typeof token}`;
+  throw new WebLoraError('request_invalid', `hubToken is ${shown}; it must be an access token of the hub, such as hf_…`, {
+    param: 'hubToken',
+  });
 }
 
 /** Names may be any text, `constructor` too: a map has no others. */
@@ -69,6 +95,7 @@ export function checkEngineOptions(options: EngineOptions): EngineLimits {
   refuseUnknown(limits, LIMITS, 'createEngine: limits');
   refuseUnknown(fairness, { tenants: true, adapters: true }, 'createEngine: fairness');
   requireMethods(options);
+  requireToken(options.hubToken);
   if (precision !== undefined && precision !== 'exact' && precision !== 'half') throw invalid('precision', precision, "'exact' or 'half'");
   for (const name of ['deterministic', 'prefixCache'] as const) {
     if (typeof (options[name] ?? true) !== 'boolean') throw invalid(name, options[name], 'true or false');
@@ -77,6 +104,9 @@ export function checkEngineOptions(options: EngineOptions): EngineLimits {
   requireNumbers(memory, MEMORY, 'memory.');
   requireNumbers(limits, LIMITS, 'limits.');
   const { sequences = 64, batchRows = 128, prefillChunk = 64, queue = 4096, adapters = 32, stepMs = 40 } = limits;
+  const { heap: heapBytes = DEFAULT_HEAP, disk: diskBytes = DEFAULT_DISK } = memory;
+  const { revalidateAfter = DEFAULT_REVALIDATE } = options;
+  const kept = { heapBytes, diskBytes, revalidateAfter };
   const named = { tenants: weights('fairness.tenants', fairness.tenants), adapters: weights('fairness.adapters', fairness.adapters) };
-  return { sequences, batchRows, prefillChunk, queue, adapters, stepMs, fairness: named };
+  return { sequences, batchRows, prefillChunk, queue, adapters, stepMs, ...kept, fairness: named };
 }

@@ -38,10 +38,11 @@ export interface Pages {
    * Throws `RangeError` unless `count` is a positive integer.
    */
   takeRun(count: number): number | undefined;
-  /** Whether nobody has it, neither a sequence nor the prefix cache nor an adapter. */
-  isFree(page: number): boolean;
-  /** Whether the prefix cache alone holds it. */
+  /** Every page that nobody has, neither a sequence nor the prefix cache nor an adapter. */
+  eachFree(act: (page: number) => void): void;
+  /** Whether the prefix cache alone holds it; and every such page. */
   isIdle(page: number): boolean;
+  eachIdle(act: (page: number) => void): void;
   /** Frees a run that `takeRun` gave. Throws `RangeError` where first page and length are not those of a taken run. */
   giveRun(first: number, count: number): void;
   counts(): PageCounts;
@@ -50,6 +51,7 @@ export interface Pages {
 /** A set of page numbers as one bit each: 32 pages are skipped in one comparison. */
 interface PageSet {
   readonly words: Uint32Array;
+  each(act: (page: number) => void): void;
   has(page: number): boolean;
   add(page: number): void;
   remove(page: number): void;
@@ -59,6 +61,11 @@ function createPageSet(total: number): PageSet {
   const words = new Uint32Array(Math.ceil(total / 32));
   return {
     words,
+    each: (act) => {
+      for (let i = 0; i < words.length; i++) {
+        for (let word = words[i]!; word !== 0; word &= word - 1) act(i * 32 + 31 - Math.clz32(word & -word));
+      }
+    },
     has: (page) => ((words[page >>> 5]! >>> (page & 31)) & 1) === 1,
     add: (page) => {
       words[page >>> 5]! |= 1 << (page & 31);
@@ -99,8 +106,9 @@ interface Holders {
   remove(page: number): number;
   keep(page: number): void;
   drop(page: number): number;
-  /** How many pages are idle. */
+  /** How many pages are idle, and each of them. */
   idle(): number;
+  eachIdle(act: (page: number) => void): void;
 }
 
 /** Counts the holders of each page, and of all of them those that are idle. */
@@ -133,6 +141,7 @@ function createHolders(total: number): Holders {
         kept.remove(page);
       }),
     idle: () => idle,
+    eachIdle: (act) => kept.each((page) => isIdle(page) && act(page)),
   };
 }
 
@@ -246,8 +255,9 @@ export function createPages(total: number): Pages {
     },
     holders: holders.of,
     whenIdle: (act) => void listeners.push(act),
-    isFree: (page) => free.has(page),
-    isIdle: (page) => holders.isIdle(page),
+    eachFree: free.each,
+    isIdle: holders.isIdle,
+    eachIdle: holders.eachIdle,
     takeRun(count) {
       requireCount(count, 1, 'The number of pages of a run');
       const first = count > total - kv - adapters ? undefined : runs.take(count);

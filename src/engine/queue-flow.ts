@@ -4,14 +4,18 @@ import type { Line, Waiting } from './waiting-line.ts';
 /** What becomes of an entry whose turn it is. `later`: the next of its flow is asked; `skip`: nothing of this flow now; `stop`: nothing at all. */
 export type Verdict = 'admit' | 'later' | 'skip' | 'stop';
 
-/** The entries of one tenant that need the same adapters. */
-export interface Flow<T extends Waiting> extends Member {
-  best: T | undefined;
-  oldest: T | undefined;
-  readonly line: Line<T>;
+/** What decides whether an entry of a flow is overdue. */
+export interface Turns {
   /** When an entry was last admitted because it had been passed over, and when another was since then; in milliseconds. */
   early: number | undefined;
   ordered: number | undefined;
+}
+
+/** The entries of one tenant that need the same adapters. */
+export interface Flow<T extends Waiting> extends Member, Turns {
+  best: T | undefined;
+  oldest: T | undefined;
+  readonly line: Line<T>;
 }
 
 export interface Tenant<T extends Waiting> extends Member {
@@ -21,13 +25,13 @@ export interface Tenant<T extends Waiting> extends Member {
 }
 
 /** Whether others of its flow went before an entry for `patience` ms, counted from its arrival or the flow's last such turn. */
-export function isOverdue(entry: Waiting, flow: Flow<Waiting>, now: number, patience: number): boolean {
+export function isOverdue(entry: Waiting, flow: Turns, now: number, patience: number): boolean {
   const { early, ordered } = flow;
   return ordered !== undefined && ordered >= entry.arrival && now - Math.max(entry.arrival, early ?? entry.arrival) >= patience;
 }
 
 /** Notes in its flow by which rule an entry is admitted. */
-export function noteTurn(entry: Waiting, flow: Flow<Waiting>, now: number, patience: number): void {
+export function noteTurn(entry: Waiting, flow: Turns, now: number, patience: number): void {
   if (isOverdue(entry, flow, now, patience)) {
     flow.early = now;
     flow.ordered = undefined;

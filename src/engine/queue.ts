@@ -169,9 +169,8 @@ export function createWaitQueue<T extends Waiting>(options: WaitQueueOptions): W
         throw new RangeError(`Units of service must be a finite number of at least 0; got ${units}.`);
       const payer = tenants.open(tenant);
       const account = payer.flows.open(flow);
-      change(payer, account, () => {
-        for (const member of [payer, account]) member.service += units / member.weight;
-      });
+      payer.flows.charge(account, units / account.weight);
+      tenants.charge(payer, units / payer.weight);
     },
     upcoming: (count, now) => forecast(tenants, Math.min(count, places.size), now, patience),
     entries: () => entries.values(),

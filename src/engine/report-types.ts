@@ -1,11 +1,27 @@
-/** What happened between an engine and its store so far. */
-export interface StoreStats {
-  /** Adapters that were read from the store in place of their origin. */
-  readonly reads: number;
-  /** Adapters whose bytes in the store were missing or damaged: read from their origin again where they have one. */
+/** Where an adapter's bytes can be, nearest first. */
+export type Tier = 'gpu' | 'heap' | 'disk' | 'origin';
+
+/** What one tier of adapters did so far. */
+export interface TierStats {
+  /**
+   * Times that an adapter was asked of it and was there, and was not. `gpu` is asked by each request as it comes, `heap` by each load onto
+   * the GPU, `disk` and `origin` by each read; a miss of `origin` is a read that failed.
+   */
+  readonly hits: number;
   readonly misses: number;
-  readonly writes: number;
-  /** Calls that the store refused; the adapters were served all the same where they have an origin. */
+  /** Adapters that came into it, and those that left to make room. `origin`: adapters read from there; none leaves. */
+  readonly loads: number;
+  readonly evictions: number;
+  /** Bytes that lie in it, and the most that may. `gpu`: whole pages, and the pool that they share with keys and values. `origin`: read from there so far. */
+  readonly bytes: number;
+  readonly budget: number;
+  /** Milliseconds in which an adapter's bytes came out of it: `heap`: onto the GPU; `disk` and `origin`: into memory, checked and packed. `gpu`: from being asked for to being there, the whole way. */
+  readonly loadMs: Spread;
+}
+
+/** The store's tier; all zeros where the engine has no store. */
+export interface DiskStats extends TierStats {
+  /** Calls that the store refused; adapters that have an origin were served all the same. */
   readonly failures: number;
   /** What the last of them said. */
   readonly lastFailure?: string;
@@ -52,8 +68,9 @@ export interface Stats {
   readonly pages: { readonly total: number; readonly kv: number; readonly idle: number; readonly adapters: number };
   /** Prompt tokens that were looked up among computed beginnings, and those that were found. */
   readonly prefix: { readonly lookedUp: number; readonly found: number };
-  /** Uses of adapters by requests: those that were on the GPU when the request came, those that were not; and moves. */
-  readonly adapters: { readonly hits: number; readonly misses: number; readonly loads: number; readonly evictions: number };
+  readonly tiers: { readonly gpu: TierStats; readonly heap: TierStats; readonly disk: DiskStats; readonly origin: TierStats };
+  /** Adapters that are registered. */
+  readonly registered: number;
   /** Requests whose pages were taken for others; they compute again and lose nothing. */
   readonly preemptions: number;
   /** Requests refused because the queue was full, and those that ended because of their deadline. */
@@ -64,8 +81,6 @@ export interface Stats {
   /** Milliseconds in which there was work: steps in flight, or a device being built again. */
   readonly busyMs: number;
   readonly gpuBytes: number;
-  /** Where the engine has a store. */
-  readonly store?: StoreStats;
 }
 
 /** What happened since the event before it; at most 10 a second, and nothing is lost between two. Plain JSON. */
@@ -79,12 +94,18 @@ export interface EngineEvent {
   readonly requests: readonly RequestEvent[];
 }
 
-/** An adapter that moved: `load` onto the GPU, `evict` from it; `store`: its bytes were kept, `store_failed`: they could not be. */
+/**
+ * `load`: its bytes came into a tier; `evict`: they left it to make room; `fail`: the store could not keep them, or its origin could not
+ * be asked whether it changed; `renew` (`origin`): it changed, and requests from now on use the new bytes.
+ */
 export interface AdapterEvent {
-  readonly kind: 'load' | 'evict' | 'store' | 'store_failed';
+  readonly kind: 'load' | 'evict' | 'fail' | 'renew';
+  readonly tier: Tier;
   readonly id: string;
   readonly bytes: number;
-  /** Why the store failed. */
+  /** Of a load into the heap: where from. */
+  readonly from?: 'disk' | 'origin';
+  /** Why it failed. */
   readonly message?: string;
 }
 

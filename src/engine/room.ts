@@ -7,9 +7,10 @@ import { planRun, type Ground } from './run-plan.ts';
 export interface Room {
   /**
    * Evicts until so many pages are free: kept beginnings and adapters that nobody waits for, whichever was not used for longer; then,
-   * where `before` is given, adapters that are waited for behind that place. False, with nothing evicted, where all of it is too little.
+   * where `before` is given, adapters that are waited for behind that place. False, with nothing evicted, where all of it is too little;
+   * `spare` (default 0) pages must be left, or could be made free, beside them.
    */
-  pages(count: number, before: number | undefined): boolean;
+  pages(count: number, before: number | undefined, spare?: number): boolean;
   /**
    * The same for an adapter's run of pages and slot, with nothing evicted where no run can come together; `spare` pages must be left, or
    * could be made free, beside it.
@@ -39,7 +40,8 @@ export function createRoom({ pages, prefix, cache, demand, evicted }: RoomParts)
   };
   const ground = (before: number | undefined): Ground => ({
     total: pages.counts().total,
-    isFree: pages.isFree,
+    eachFree: pages.eachFree,
+    eachIdle: pages.eachIdle,
     isIdle: pages.isIdle,
     victims: () => cache.victims(demand, before),
     placement: (key) => cache.get(key)!,
@@ -57,13 +59,15 @@ export function createRoom({ pages, prefix, cache, demand, evicted }: RoomParts)
     evictAdapter(victim.key);
     return true;
   };
-  const mayHave = (count: number, before: number | undefined): boolean =>
-    free() + pages.counts().idle + cache.evictable(demand, before) >= count;
+  const mayHave = (count: number, before: number | undefined): boolean => {
+    const missing = count - free() - pages.counts().idle;
+    return missing <= 0 || cache.evictable(demand, before, missing) >= missing;
+  };
 
   return {
-    pages: (count, before) => {
-      if (free() >= count) return true;
-      if (!mayHave(count, before)) return false;
+    pages: (count, before, spare = 0) => {
+      if (free() >= count + spare) return true;
+      if (!mayHave(count + spare, before)) return false;
       while (free() < count) if (!evictOne(before)) return false;
       return true;
     },

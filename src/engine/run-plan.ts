@@ -3,9 +3,10 @@ import type { Placement, Victim } from '../adapters/cache.ts';
 /** The pool as a plan sees it. */
 export interface Ground {
   readonly total: number;
-  isFree(page: number): boolean;
+  eachFree(act: (page: number) => void): void;
   /** Kept by the prefix cache alone. */
   isIdle(page: number): boolean;
+  eachIdle(act: (page: number) => void): void;
   /** Adapters that may leave, in the order in which they would. */
   victims(): Iterable<Victim>;
   placement(key: string): Placement;
@@ -26,10 +27,10 @@ export interface RunPlan {
  * Room in pieces is no room, so what evicts as it goes may evict in vain. Undefined where nothing helps.
  */
 export function planRun(ground: Ground, count: number): RunPlan | undefined {
-  const { total, isFree, isIdle, placement, hasSlot } = ground;
-  const open = createOpenPages(total, count, isFree);
+  const { total, eachFree, eachIdle, isIdle, placement, hasSlot } = ground;
+  const open = createOpenPages(total, count);
   const leaving: { readonly key: string; readonly first: number; readonly end: number }[] = [];
-  let run = open.longEnough();
+  let run = open.also(eachFree);
   let kept = ground.oldestIdle();
 
   const solution = (): RunPlan | undefined => {
@@ -41,7 +42,7 @@ export function planRun(ground: Ground, count: number): RunPlan | undefined {
   };
   const openIdle = (): void => {
     kept = undefined;
-    for (let page = 0; page < total; page++) if (isIdle(page)) run = open.add(page, page + 1) ?? run;
+    run = open.also(eachIdle);
   };
 
   for (const { key, lastUse, wanted } of ground.victims()) {
@@ -61,12 +62,12 @@ export function planRun(ground: Ground, count: number): RunPlan | undefined {
 interface OpenPages {
   /** Opens pages `first` to `end` − 1; the first page of a run of the wanted length that they are part of, the highest one. */
   add(first: number, end: number): number | undefined;
-  /** The same for the pages that were open from the start. */
-  longEnough(): number | undefined;
+  /** Opens these pages; the first page of the highest run of the wanted length. */
+  also(each: (act: (page: number) => void) => void): number | undefined;
 }
 
-function createOpenPages(total: number, count: number, isOpen: (page: number) => boolean): OpenPages {
-  const open = Uint8Array.from({ length: total }, (_, page) => (isOpen(page) ? 1 : 0));
+function createOpenPages(total: number, count: number): OpenPages {
+  const open = new Uint8Array(total);
   return {
     add: (first, end) => {
       open.fill(1, first, end);
@@ -75,7 +76,8 @@ function createOpenPages(total: number, count: number, isOpen: (page: number) =>
       while (to < total && open[to] === 1) to++;
       return to - from >= count ? to - count : undefined;
     },
-    longEnough: () => {
+    also: (each) => {
+      each((page) => (open[page] = 1));
       let run = 0;
       for (let page = total - 1; page >= 0; page--) {
         run = open[page] === 1 ? run + 1 : 0;

@@ -3,7 +3,7 @@ import { createAdmission, type AdmissionParts } from './admission.ts';
 import type { CostEstimate, StepLoad } from './cost.ts';
 import { createDeadlines } from './deadlines.ts';
 import { createSeats } from './seats.ts';
-import { blendOf, canDecode, knownTokens, prefillLeft, tokensOf, type Sequence } from './sequence.ts';
+import { canDecode, knownTokens, prefillLeft, tokensOf, type Sequence } from './sequence.ts';
 import { createStepBudget, LEAST_CHUNK, type StepLimits, type Work } from './step-budget.ts';
 
 export interface SchedulerLimits extends StepLimits {
@@ -87,13 +87,7 @@ export function createScheduler(parts: SchedulerParts): Scheduler {
   const seats = createSeats(limits.sequences, limits.adjustRows, pages, demand);
   const { running } = seats;
   const admission = createAdmission(parts, seats);
-  const cachedTokens = (sequence: Sequence): number => {
-    if (!prefix || sequence.logits === 'prompt' || !sequence.parts.every(({ adapter }) => adapters.isResident(adapter))) return 0;
-    const { root } = blendOf(sequence.parts, sequence.cacheSalt, adapters.digest);
-    const tokens = tokensOf(sequence, 0, knownTokens(sequence));
-    return PAGE_TOKENS * prefix.find(root, tokens, Math.floor((tokens.length - 1) / PAGE_TOKENS));
-  };
-  const deadlines = createDeadlines(limits.stepMs, cost, { order: byUrgency, cachedTokens });
+  const deadlines = createDeadlines(limits.stepMs, cost, { order: byUrgency, cachedTokens: admission.cachedTokens });
   const draining = new Set<Sequence>();
   let preemptions = 0;
 
@@ -119,7 +113,7 @@ export function createScheduler(parts: SchedulerParts): Scheduler {
       }
       const victim = [...running].sort(byUrgency).at(-1)!;
       if (running.size === 1) {
-        unfit.push(sequence);
+        if (!adapters.isUploading()) unfit.push(sequence); // once they are written they may leave
         return false;
       }
       preempt(victim);

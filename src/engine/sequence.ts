@@ -1,5 +1,3 @@
-import { PAGE_TOKENS } from '../kernels/step-layout.ts';
-
 /** An adapter by the key under which residency knows it, and a factor on its deltas. */
 export interface SequencePart {
   readonly adapter: string;
@@ -116,6 +114,14 @@ export function tokensOf({ prompt, generated }: Sequence, start: number, end: nu
   return start >= prompt.length ? rest : [...prompt.slice(start), ...rest];
 }
 
+/** How many of its first known tokens, at most `most` of them, are the same as these. */
+export function alike({ prompt, generated }: Sequence, tokens: readonly number[], most: number): number {
+  const end = Math.min(most, prompt.length + generated.length);
+  let count = 0;
+  while (count < end && (count < prompt.length ? prompt[count] : generated[count - prompt.length]) === tokens[count]) count += 1;
+  return count;
+}
+
 /** Positions that are still to be computed as a prompt. */
 export function prefillLeft(sequence: Sequence): number {
   return Math.max(0, sequence.target - sequence.computed);
@@ -125,11 +131,6 @@ export function prefillLeft(sequence: Sequence): number {
 export function canDecode(sequence: Sequence, depth: number): boolean {
   if (sequence.phase !== 'running' || prefillLeft(sequence) > 0) return false;
   return sequence.pending < depth && sequence.generated.length + sequence.pending < sequence.maxTokens;
-}
-
-/** Pages that hold a prompt of `prompt` tokens and an answer of `maxTokens`: the last token's K and V are never computed. */
-export function pagesNeeded(prompt: number, maxTokens: number): number {
-  return Math.ceil((prompt + maxTokens - 1) / PAGE_TOKENS);
 }
 
 /** Parts in digest order with those of one digest merged by adding their scales, and the name under which their pages are shared. */

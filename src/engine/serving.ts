@@ -1,6 +1,6 @@
-import type { AdapterDisk } from '../adapters/disk.ts';
+import type { AdapterDisk, DiskOwner } from '../adapters/disk.ts';
 import { loadPart, type WebLoraError } from '../errors.ts';
-import { createAdapterTiers, type AdapterTiers } from './adapters.ts';
+import { openAdapterTiers, type AdapterTiers } from './adapters.ts';
 import { createCore, type Core } from './core.ts';
 import { createCostEstimate, type CostEstimate } from './cost.ts';
 import { openDevice, type ServingDevice } from './device.ts';
@@ -8,6 +8,7 @@ import { createEventHub, type EventHub } from './events.ts';
 import { openModel, type OpenedModel } from './load.ts';
 import { createLoop, type Loop } from './loop.ts';
 import type { EngineLimits } from './options.ts';
+import { realPace, type Pace } from './pace.ts';
 import { costUnits } from './step-cost.ts';
 import { createTally, type Tally } from './tally.ts';
 import type { EngineOptions, GpuProvider } from './types.ts';
@@ -19,17 +20,28 @@ export interface Serving {
   readonly core: Core;
   readonly limits: EngineLimits;
   readonly tiers: AdapterTiers;
-  readonly disk: AdapterDisk | undefined;
   readonly events: EventHub;
   readonly tally: Tally;
   readonly loop: Loop;
+  readonly pace: Pace;
   /** Set once: why the engine takes no more requests. */
   over: unknown;
   nextId: number;
 }
 
+/** What a run that is to be repeated exactly brings of its own. */
+export interface Seams {
+  readonly pace?: Pace;
+  readonly cost?: CostEstimate;
+}
+
 /** Opens model and device and puts the parts together. Throws what `createEngine` throws; nothing stays on the GPU then. */
-export async function startServing(provider: GpuProvider, options: EngineOptions, limits: EngineLimits): Promise<Serving> {
+export async function startServing(
+  provider: GpuProvider,
+  options: EngineOptions,
+  limits: EngineLimits,
+  seams: Seams = {},
+): Promise<Serving> {
   const { sequences, batchRows } = limits;
   const opened = await openModel(options);
   const device = await openDevice({
@@ -42,33 +54,46 @@ export async function startServing(provider: GpuProvider, options: EngineOptions
     signal: options.signal,
   });
   try {
-    return await assemble(options, limits, opened, device);
+    return await assemble({ options, limits, opened, device, seams });
   } catch (error) {
     await device.destroy();
     throw error;
   }
 }
 
-async function assemble(options: EngineOptions, limits: EngineLimits, opened: OpenedModel, device: ServingDevice): Promise<Serving> {
+interface Assembly {
+  readonly options: EngineOptions;
+  readonly limits: EngineLimits;
+  readonly opened: OpenedModel;
+  readonly device: ServingDevice;
+  readonly seams: Seams;
+}
+
+async function assemble({ options, limits, opened, device, seams }: Assembly): Promise<Serving> {
   const { model, precision } = device;
+  const { pace = realPace, cost = createCostEstimate(costUnits(model.config, model.shape)) } = seams;
   const events = createEventHub();
   const tally = createTally();
-  const disk = options.store && (await openDisk(options.store, { table: model.shape.table, location: opened.location, precision }));
-  const tiers = createAdapterTiers({ device, core: () => core, events, disk, resolve: options.resolve });
-  const cost: CostEstimate = createCostEstimate(costUnits(model.config, model.shape));
+  const { store } = options;
+  const scope = { table: model.shape.table, location: opened.location, precision };
+  const openStore = async (owner: DiskOwner): Promise<AdapterDisk | undefined> => store && openDisk(store, scope, owner);
+  const { tiers, join } = await openAdapterTiers({ device, events, pace, options, limits, openDisk: openStore });
   const core = createCore({
     limits: { ...limits, logitRows: model.logitRows, contextLength: model.contextLength, adjustRows: model.adjustRows },
     pages: model.pool.pages,
     slots: model.pool.slots,
+    heapBytes: limits.heapBytes,
+    diskBytes: store ? limits.diskBytes : 0,
     cost,
     beginnings: options.prefixCache === false ? 'own' : 'shared',
     tenantWeight: (tenant) => limits.fairness.tenants.get(tenant) ?? 1,
     // a blend is no entry and has no name
     flowWeight: (flow) => limits.fairness.adapters.get((flow === '' ? '' : tiers.entry(flow)?.id) as string) ?? 1,
-    evicted: tiers.evicted,
+    moved: tiers.moved,
   });
-  const loop = createLoop({ device, core, cost, tiers, events, tally, onEnd: (error) => (serving.over ??= error) });
-  const serving: Serving = { opened, device, core, limits, tiers, disk, events, tally, loop, over: undefined, nextId: 0 };
+  const loop = createLoop({ device, core, cost, tiers, events, tally, pace, onEnd: (error) => (serving.over ??= error) });
+  join({ core, inUse: loop.adaptersInUse, wake: loop.wake, changed: loop.changed });
+  const serving: Serving = { opened, device, core, limits, tiers, events, tally, loop, pace, over: undefined, nextId: 0 };
   return serving;
 }
 

@@ -65,14 +65,15 @@ export interface StepBudget {
 /** Makes the budget of one step, which begins with its decode rows. */
 export function createStepBudget(limits: StepLimits, cost: CostEstimate): StepBudget {
   let load = NO_LOAD;
-  let decodeMs = 0;
+  let decodes = NO_LOAD;
+  let budget: number | undefined;
   let prompts = 0;
 
   /** The longest chunk of at most `most` rows within the milliseconds. */
   const affordable = (sequence: Sequence, most: number): number => {
-    const budget = stepBudget(limits.stepMs, decodeMs);
+    const milliseconds = (budget ??= stepBudget(limits.stepMs, decodes.rows > 0 ? cost.of(decodes) : 0));
     const logitRows = (count: number): number => (sequence.logits === 'prompt' ? count : 1);
-    const fits = (count: number): boolean => cost.of(addRows(load, sequence, sequence.computed, count, logitRows(count))) <= budget;
+    const fits = (count: number): boolean => cost.of(addRows(load, sequence, sequence.computed, count, logitRows(count))) <= milliseconds;
     if (fits(most)) return most;
     let low = 0;
     for (let high = most; high - low > 1;) {
@@ -89,8 +90,7 @@ export function createStepBudget(limits: StepLimits, cost: CostEstimate): StepBu
     load: () => load,
     decode: (sequence) => {
       const start = sequence.computed;
-      load = addRows(load, sequence, start, 1, 1);
-      decodeMs = cost.of(load);
+      load = decodes = addRows(load, sequence, start, 1, 1);
       sequence.computed += 1;
       sequence.pending += 1;
       return { sequence, start, count: 1, kind: 'decode', samples: true, logitRows: 1, admission: sequence.admissions };

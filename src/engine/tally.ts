@@ -9,8 +9,6 @@ export interface Tally {
   /** The loop begins, or ends, to have work. */
   busy(now: number): void;
   idle(now: number): void;
-  /** A request came; `adapters`: how many it names, `resident`: how many of them were on the GPU. */
-  arrival(adapters: number, resident: number): void;
   step(work: readonly Work[], ms: number): void;
   token(now: number, request: Request): void;
   overloaded(): void;
@@ -22,23 +20,16 @@ export interface Tally {
 }
 
 export type TallyReport = MeterReport &
-  Pick<Stats, 'steps' | 'promptRows' | 'decodeRows' | 'tokens' | 'maxBatch' | 'overloaded' | 'deadlineExceeded'> & {
-    readonly hits: number;
-    readonly misses: number;
-  };
+  Pick<Stats, 'steps' | 'promptRows' | 'decodeRows' | 'tokens' | 'maxBatch' | 'overloaded' | 'deadlineExceeded'>;
 
 export function createTally(): Tally {
   const meter = createMeter();
-  const counters = { steps: 0, promptRows: 0, decodeRows: 0, tokens: 0, overloaded: 0, deadlineExceeded: 0, hits: 0, misses: 0 };
+  const counters = { steps: 0, promptRows: 0, decodeRows: 0, tokens: 0, overloaded: 0, deadlineExceeded: 0 };
   const maxBatch = { rows: 0, sequences: 0, adapters: 0 };
 
   return {
     busy: meter.begin,
     idle: meter.rest,
-    arrival: (adapters, resident) => {
-      counters.hits += resident;
-      counters.misses += adapters - resident;
-    },
     step: (work, ms) => {
       const batch = batchOf(work);
       meter.step(batch, ms);

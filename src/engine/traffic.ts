@@ -1,148 +1,248 @@
 import type { AdapterCache, Placement } from '../adapters/cache.ts';
+import type { AdapterFacts, LowerTiers } from '../adapters/lower-tiers.ts';
 import type { AdapterView } from './admission.ts';
+import type { Contents } from './contents.ts';
 import type { AdapterDemand } from './demand.ts';
 import type { WaitQueue } from './queue.ts';
 import type { Room } from './room.ts';
 import type { Sequence } from './sequence.ts';
 
-/** What is known of an adapter whose bytes are in memory. */
-export interface ReadAdapter {
-  readonly digest: string;
-  /** Pages of the pool that it takes. */
-  readonly pages: number;
-}
-
+/** A content and its place on the GPU, to be written there. */
 export interface Placed {
-  readonly adapter: string;
+  readonly content: string;
   readonly placement: Placement;
 }
 
-/** Which adapters move, when: reads ahead of the queue, and places what was read, beside the steps. Pure: others do the moving. */
+/** Bytes to be read: of a content, or of an adapter whose digest is not known yet. */
+export interface Reading {
+  readonly content: string;
+  readonly from: 'disk' | 'origin';
+}
+
+/**
+ * Which adapters move, when: reads ahead of the queue, and places what was read, beside the steps. Pure: others do the moving. Adapters
+ * go by the names that sequences have for them, contents by digest (or such a name, as long as none is known).
+ */
 export interface Traffic extends AdapterView {
   /**
-   * What moves before the next step: adapters to be written to the GPU now, and adapters to begin reading. Those count as on their way
-   * until `arrived` or `failed`. Adapters of requests that are served sooner go first, and no adapter that is needed sooner makes room.
+   * What moves before the next step: contents to be written to the GPU, which count as there from `written` on, and contents to begin
+   * reading, which are on their way until `arrived` or `failed`. What is served sooner goes first, and nothing that is needed sooner makes room.
    */
-  turn(now: number): { readonly write: readonly Placed[]; readonly read: readonly string[] };
-  /** Its bytes are in memory. */
-  arrived(adapter: string, read: ReadAdapter): void;
-  /** It cannot be read. */
-  failed(adapter: string): void;
-  /** Places one that was read because a caller asked; undefined where the pool has no room beside what running requests hold. */
-  place(adapter: string): Placement | undefined;
+  turn(now: number): { readonly write: readonly Placed[]; readonly read: readonly Reading[] };
+  /** What an adapter computes is known, though its bytes may not be in memory. */
+  learn(adapter: string, facts: AdapterFacts): void;
+  /** An adapter's bytes are in memory. `only`: they cannot be read from where they came again. */
+  arrived(adapter: string, facts: AdapterFacts, from: 'disk' | 'origin', only?: 'copy'): void;
+  /** Its reading has ended: with nothing, or with what goes by another name. */
+  failed(content: string): void;
+  /** It is written, for the next step to use. */
+  written(content: string): void;
+  /** Places one that is in memory because a caller asked; undefined where the pool has no room beside what running requests hold. */
+  place(content: string): Placement | undefined;
   /** Takes it off the GPU. */
-  evict(adapter: string): void;
-  /** Forgets all about it; it must not be in use. */
+  evict(content: string): void;
+  /** Forgets an adapter that nobody uses, and its content where no other adapter stands for it. */
   forget(adapter: string): void;
   /** The GPU was lost: nothing is on it. */
   reset(): void;
-  counts(): { readonly loads: number; readonly evictions: number };
 }
 
 export interface TrafficParts {
-  readonly queue: WaitQueue<Sequence>;
+  readonly queue: Pick<WaitQueue<Sequence>, 'upcoming'>;
   readonly cache: AdapterCache;
   readonly room: Room;
   readonly demand: AdapterDemand;
+  readonly contents: Contents;
+  readonly lower: LowerTiers;
+  /** Contents whose bytes are on their way onto the GPU. */
+  readonly uploading: Set<string>;
   /** Pages that running requests will soon take: placing an adapter leaves them. */
   readonly reserve: () => number;
   /** Requests that could be admitted at once. */
   readonly places: () => number;
   /** Adapters on their way at once, those that take longer than 5 s not counted. */
   readonly concurrent: number;
-  readonly counters: { loads: number; evictions: number };
+  /** Told of what leaves the GPU. */
+  readonly evicted: (content: string) => void;
 }
 
-/** How far the queue is looked through for adapters to bring. */
-const WINDOW = 64;
+/**
+ * How far the queue is looked through for adapters to bring, and how far in most turns: a look into the distance costs as much as all other
+ * decisions of a step, and little changes there from one to the next.
+ */
+const FAR = 64;
+const NEAR = 12;
+const TURNS_PER_LOOK = 4;
 
 /** An origin that answers so late keeps no other from being asked. */
 const SLOW_READ_MS = 5000;
 
-export function createTraffic({ queue, cache, room, demand, reserve, places, concurrent, counters }: TrafficParts): Traffic {
-  const known = new Map<string, ReadAdapter>();
-  const reading = new Map<string, number>(); // since when
+interface OnItsWay {
+  readonly since: number;
+  /** What it will take in memory, as far as that is known. */
+  readonly bytes: number;
+}
+
+export function createTraffic(parts: TrafficParts): Traffic {
+  const { queue, cache, room, demand, contents, lower, uploading, reserve, places, concurrent, evicted } = parts;
+  const { heap, disk } = lower;
+  const known = new Map<string, AdapterFacts>();
+  const reading = new Map<string, OnItsWay>();
   const waiting = new Set<string>();
   let unplaceable: string | undefined;
+  let turns = 0;
+  const sizes = { sum: 0, count: 0 };
 
-  const place = (adapter: string, before: number | undefined, spare: number): Placement | undefined => {
-    const placement = room.adapter(adapter, known.get(adapter)!.pages, before, spare);
-    if (placement) counters.loads += 1;
+  /** What it will take in memory: as much as others, where it was never read. */
+  const sizeOf = (content: string): number => known.get(content)?.bytes ?? Math.ceil(sizes.sum / Math.max(1, sizes.count));
+  const place = (content: string, before: number | undefined, spare: number): Placement | undefined => {
+    const placement = room.adapter(content, known.get(content)!.pages, before, spare);
+    if (!placement) return undefined;
+    uploading.add(content);
+    lower.used(content);
     return placement;
   };
-  const evict = (adapter: string): void => {
-    cache.evict(adapter);
-    counters.evictions += 1;
+  const evict = (content: string): void => {
+    cache.evict(content);
+    uploading.delete(content);
+    evicted(content);
   };
 
   /**
    * Takes everything else off the GPU that may leave, and places a flow's adapters anew, the largest first: the pages that they lack may
-   * be there, but not side by side.
+   * be there, but not side by side. What is not in memory is left a place for when it was read: the flow never fits only where all of
+   * it together does not.
    */
   const placeAlone = (flow: string): Placed[] => {
     room.clear();
     const placed: Placed[] = [];
-    const missing = demand.adaptersOf(flow).filter((adapter) => !cache.has(adapter) && known.has(adapter));
-    for (const adapter of missing.sort((a, b) => known.get(b)!.pages - known.get(a)!.pages)) {
-      const placement = place(adapter, undefined, 0);
-      if (placement) placed.push({ adapter, placement });
+    const missing = demand.adaptersOf(flow).filter((content) => !cache.has(content) && known.has(content));
+    for (const content of missing.sort((a, b) => known.get(b)!.pages - known.get(a)!.pages)) {
+      const placement = place(content, undefined, 0);
+      if (placement) placed.push({ content, placement });
       else unplaceable = flow;
     }
+    for (const { content } of placed) {
+      if (heap.has(content)) continue;
+      cache.evict(content);
+      uploading.delete(content);
+    }
+    return placed.filter(({ content }) => cache.has(content));
+  };
+  /** Nobody runs, nothing is on its way onto the GPU but what this turn placed, and the first finds no room: nobody will ever make any. */
+  const isStuck = (flows: readonly string[], placed: number): boolean => {
+    if (reserve() > 0 || uploading.size > placed || flows.length === 0) return false;
+    return demand.adaptersOf(flows[0]!).some((content) => waiting.has(content));
+  };
+  /** What the first flows need, in order; `soon`: how much of it could run now. */
+  const upcoming = (flows: readonly string[]): { readonly next: readonly string[]; readonly soon: number } => {
+    const next = new Set<string>();
+    const now = Math.max(1, places());
+    let soon = 0;
+    for (const [i, flow] of flows.entries()) {
+      for (const content of demand.adaptersOf(flow)) next.add(content);
+      if (i < now) soon = next.size;
+    }
+    return { next: [...next], soon };
+  };
+  // to hold ready what is needed later would move adapters as often as least recently used does
+  /** Places what is in memory and can run now; what of that finds no room waits. */
+  const placeNext = (next: readonly string[], soon: number): Placed[] => {
+    const placed: Placed[] = [];
+    waiting.clear();
+    unplaceable = undefined;
+    for (let before = 0; before < soon; before++) {
+      const content = next[before]!;
+      if (cache.has(content) || !heap.has(content)) continue;
+      const placement = place(content, before, reserve());
+      if (placement) placed.push({ content, placement });
+      else waiting.add(content);
+    }
     return placed;
+  };
+  /** Begins to read what is not in memory, as much as memory holds beside what is there for others who wait. */
+  const readNext = (next: readonly string[], now: number): Reading[] => {
+    const begun: Reading[] = [];
+    let young = 0;
+    let held = 0;
+    for (const { since } of reading.values()) if (now - since < SLOW_READ_MS) young += 1;
+    for (const content of next) {
+      if (young >= concurrent) break;
+      if (cache.has(content) && !uploading.has(content)) continue;
+      const isNew = !heap.has(content) && !reading.has(content);
+      const bytes = heap.has(content) ? heap.sizeOf(content) : (reading.get(content)?.bytes ?? sizeOf(content));
+      // what lies there for those behind it makes room for it
+      if (isNew && held > 0 && held + bytes > heap.budget) break;
+      held += bytes;
+      if (!isNew) continue;
+      reading.set(content, { since: now, bytes });
+      begun.push({ content, from: disk.has(content) ? 'disk' : 'origin' });
+      young += 1;
+    }
+    return begun;
+  };
+  const learn = (adapter: string, facts: AdapterFacts): void => {
+    const before = contents.identify(adapter, facts.digest);
+    if (before !== facts.digest) demand.identify(adapter, before, facts.digest);
+    known.set(facts.digest, facts);
   };
 
   return {
     turn: (now) => {
-      const flows = queue.upcoming(WINDOW, now);
-      const next = [...new Set(flows.flatMap(demand.adaptersOf))];
-      demand.expect(next);
-      const write: Placed[] = [];
-      const read: string[] = [];
-      // to hold ready what is needed later would move adapters as often as least recently used does
-      const soon = new Set(flows.slice(0, Math.max(1, places())).flatMap(demand.adaptersOf));
-      let young = [...reading.values()].filter((began) => now - began < SLOW_READ_MS).length;
-      waiting.clear();
-      unplaceable = undefined;
-      for (const [before, adapter] of next.entries()) {
-        if (cache.has(adapter) || reading.has(adapter)) continue;
-        if (known.has(adapter)) {
-          if (!soon.has(adapter)) continue;
-          const placement = place(adapter, before, reserve());
-          if (placement) write.push({ adapter, placement });
-          else waiting.add(adapter);
-        } else if (young < concurrent) {
-          young += 1;
-          reading.set(adapter, now);
-          read.push(adapter);
-        }
+      lower.settle();
+      const isFar = turns++ % TURNS_PER_LOOK === 0;
+      const flows = queue.upcoming(isFar ? FAR : NEAR, now);
+      const { next, soon } = upcoming(flows);
+      demand.expect(next, isFar ? 'far' : 'near');
+      const write = placeNext(next, soon);
+      if (isStuck(flows, write.length)) {
+        for (const { content } of write) uploading.delete(content); // nobody was told of them
+        write.push(...placeAlone(flows[0]!));
+        for (const { content, placement } of write) if (cache.get(content) === placement) uploading.add(content);
       }
-      // nobody runs and the first finds no room: nobody will ever make any
-      const isStuck = reserve() === 0 && flows.length > 0 && demand.adaptersOf(flows[0]!).some((adapter) => waiting.has(adapter));
-      if (isStuck) write.push(...placeAlone(flows[0]!));
-      return { write: write.filter(({ adapter, placement }) => cache.get(adapter) === placement), read };
+      return { write: write.filter(({ content, placement }) => cache.get(content) === placement), read: readNext(next, now) };
     },
-    arrived: (adapter, read) => {
-      reading.delete(adapter);
-      known.set(adapter, read);
+    learn,
+    arrived: (adapter, facts, from, only) => {
+      for (const name of [adapter, contents.of(adapter), facts.digest]) reading.delete(name);
+      learn(adapter, facts);
+      sizes.sum += facts.bytes;
+      sizes.count += 1;
+      lower.arrived(facts, from, only);
     },
-    failed: (adapter) => reading.delete(adapter),
-    place: (adapter) => cache.get(adapter) ?? place(adapter, -1, 0),
+    failed: (content) => reading.delete(content),
+    written: (content) => uploading.delete(content),
+    place: (content) => cache.get(content) ?? place(content, -1, 0),
     evict,
     forget: (adapter) => {
-      if (cache.has(adapter)) evict(adapter);
-      known.delete(adapter);
-      reading.delete(adapter);
+      const { content, was } = contents.forget(adapter);
+      if (content !== adapter) demand.identify(adapter, content, adapter);
+      if (was === 'shared') return;
+      reading.delete(content);
+      if (cache.has(content)) evict(content);
+      lower.forget(content);
+      known.delete(content);
     },
-    reset: () => cache.clear(),
-    counts: () => ({ ...counters }),
-    isResident: (adapter) => cache.has(adapter),
-    waitsForRoom: (adapter) => waiting.has(adapter),
+    reset: () => {
+      for (const content of cache.keys()) evicted(content);
+      cache.clear();
+      uploading.clear();
+    },
+    isResident: (adapter) => {
+      const content = contents.of(adapter);
+      return cache.has(content) && !uploading.has(content);
+    },
+    isUploading: () => uploading.size > 0,
+    waitsForRoom: (adapter) => waiting.has(contents.of(adapter)),
     neverFits: (flow) => flow === unplaceable,
-    digest: (adapter) => known.get(adapter)!.digest,
+    digest: contents.of,
     lastingPages: (adapters) => {
-      const lasting = new Set([...adapters, ...cache.keys()].filter((key, i) => i < adapters.length || cache.isPinned(key)));
-      return [...lasting].reduce((sum, key) => sum + (known.get(key)?.pages ?? 0), 0);
+      const lasting = new Set(cache.pins());
+      for (const adapter of adapters) lasting.add(contents.of(adapter));
+      let pages = 0;
+      for (const content of lasting) pages += known.get(content)?.pages ?? 0;
+      return pages;
     },
-    touch: (adapter) => cache.touch(adapter),
+    touch: (adapter) => cache.touch(contents.of(adapter)),
   };
 }

@@ -3,13 +3,16 @@ import type { Folder } from '../formats/folder.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { ChatTemplate } from '../text/chat-template.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import type { EngineEvent, Stats } from './report-types.ts';
+import type { EngineEvent, Stats, Tier } from './report-types.ts';
 
 export type { Store } from '../adapters/store.ts';
-export type { AdapterEvent, EngineEvent, RequestEvent, Spread, Stats, StoreStats } from './report-types.ts';
+export type { AdapterEvent, DiskStats, EngineEvent, RequestEvent, Spread, Stats, Tier, TierStats } from './report-types.ts';
 
-/** Where a model or an adapter is read from: a folder's path or URL, dropped files, or anything that reads like a folder. */
-export type Source = string | URL | readonly File[] | Folder;
+/**
+ * Where a model or an adapter is read from: a folder's path or URL, a hub id (`owner/name` or `owner/name@revision`; a string that is an
+ * existing folder is a folder), dropped files, bytes by file name, or anything that reads like a folder.
+ */
+export type Source = string | URL | readonly File[] | Readonly<Record<string, Uint8Array<ArrayBuffer> | ArrayBuffer>> | Folder;
 
 /** Anything with WebGPU's `requestAdapter`: `navigator.gpu`, or what `dawn()` of `weblora/node` returns. */
 export interface GpuProvider {
@@ -32,8 +35,15 @@ export interface EngineOptions {
   readonly deterministic?: boolean;
   /** Tokens of prompt and answer together. Default: the config's length or what the pool can hold, whichever is less. */
   readonly maxModelLength?: number;
-  /** Bytes. `pool`: KV pages and resident adapters together. */
-  readonly memory?: { readonly pool?: number };
+  /** Bytes. */
+  readonly memory?: {
+    /** KV pages and resident adapters together. */
+    readonly pool?: number;
+    /** Adapters in memory, packed: those that are not there are read from the store or from their origin again. Default 256 MiB. */
+    readonly heap?: number;
+    /** What the store may hold, adapters of all its models together; who was not used for longest leaves. Default 4 GiB. */
+    readonly disk?: number;
+  };
   readonly limits?: {
     /** Requests that run at once; others wait. Default 64. */
     readonly sequences?: number;
@@ -62,7 +72,7 @@ export interface EngineOptions {
   readonly tokenizer?: Tokenizer;
   /**
    * Where adapters that were read once are kept, packed: a later engine of the same model has them under their ids without asking
-   * their origin. Absent: nothing is kept. A store that fails never fails an adapter that can be read from its origin; `stats().store` tells.
+   * their origin. Absent: nothing is kept. A store that fails never fails an adapter that can be read from its origin; `stats().tiers.disk` tells.
    */
   readonly store?: Store;
   /**
@@ -70,6 +80,13 @@ export interface EngineOptions {
    * `add`. Undefined: there is no such adapter. It is asked anew at the next use of an id for which it answered undefined or threw.
    */
   readonly resolve?: (id: string) => Source | undefined | Promise<Source | undefined>;
+  /**
+   * Milliseconds after which an adapter whose origin may change is asked for again, beside the request that uses it: that one and all
+   * before the answer are served what is there. Default 3,600,000; 0: at each use. Dropped files, bytes and hub ids with a commit never change.
+   */
+  readonly revalidateAfter?: number;
+  /** Sent to the hub, and to nobody else, with what is read by hub id. Default: the environment's `HF_TOKEN`, where there is one. */
+  readonly hubToken?: string;
   readonly onProgress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;
 }
@@ -123,7 +140,10 @@ export interface GenerateOptions {
   readonly tenant?: string;
   /** An integer; lower goes first, default 0. */
   readonly priority?: number;
-  /** Fails with `deadline_exceeded`, without computing, once its first token can no longer come this soon after the call. Milliseconds. */
+  /**
+   * Milliseconds after the call in which its first token must come: fails with `deadline_exceeded`, waiting or running, once it can no
+   * longer. Not looked at while a lost device is built again.
+   */
   readonly firstTokenDeadlineMs?: number;
   /** Requests share computed beginnings only with those of the same salt; default ''. */
   readonly cacheSalt?: string;
@@ -188,31 +208,48 @@ export interface AdapterInfo {
   readonly id: string;
   /** Where it was registered from, for people: an address, a path, or the name of a dropped folder. */
   readonly source: string;
-  /** `gpu`: in the pool; `heap`: packed in memory; `disk`: packed in the store; `origin`: registered, not read yet. */
-  readonly tier: 'gpu' | 'heap' | 'disk' | 'origin';
-  /** Known once read, by this engine or by the one that wrote the store. */
+  /** The nearest that has its bytes. `gpu`: in the pool; `heap`: packed in memory; `disk`: packed in the store; `origin`: to be read from there. */
+  readonly tier: Tier;
+  readonly pinned: boolean;
+  /** Known once read, by this engine or by the one that wrote the store. Adapters of one digest compute the same and share all memory. */
   readonly digest?: string;
   readonly rank?: number;
+  /** In memory, and in the pool before it is rounded up to pages. */
   readonly bytes?: number;
+}
+
+export interface LoadOptions {
+  /** Ends downloads that nobody else waits for. */
+  readonly signal?: AbortSignal;
+  /** Told of what is read from the origin; nothing where the bytes are nearer. */
+  readonly onProgress?: (progress: Progress) => void;
+  /** True: its origin is asked first whether it changed. Where it cannot be asked, that is thrown and what is there stays. */
+  readonly revalidate?: boolean;
 }
 
 export interface Adapters {
   /**
    * Registers an id; nothing is read before `load` or the first use. Adding the same source again changes nothing; another source
-   * throws `adapter_exists`. A folder that was dropped in an earlier session is kept as bytes: dropping one of the same name again, or
+   * throws `adapter_exists` unless `replace` is true: then requests that start later use it, and those that are open keep what they started
+   * with. A folder that was dropped in an earlier session is kept as bytes: dropping one of the same name again, or
    * any source once those bytes are lost, takes its place.
    */
-  add(id: string, source: Source): Promise<void>;
+  add(id: string, source: Source, options?: { readonly replace?: boolean }): Promise<void>;
+  /** Reads, checks and uploads it. Throws a typed error that names the file and the reason; nothing stays behind. */
+  load(id: string, options?: LoadOptions): Promise<AdapterInfo>;
+  /** The same, and keeps it on the GPU until `unpin`, `unload` or `remove`. */
+  pin(id: string, options?: LoadOptions): Promise<AdapterInfo>;
+  /** It may make room for others again; nothing happens where it is not pinned. */
+  unpin(id: string): Promise<void>;
   /**
-   * Reads, checks and uploads it. Throws a typed error that names the file and the reason; nothing stays behind. The signal ends
-   * downloads that nobody else waits for.
+   * Frees its place on the GPU, pinned or not; it stays registered. Throws `adapter_busy` while requests run on it. Where another id of the
+   * same bytes is pinned, the place stays for that one.
    */
-  load(id: string, options?: { readonly signal?: AbortSignal }): Promise<AdapterInfo>;
-  /** Frees its place on the GPU; it stays registered. Throws `adapter_busy` while requests run on it. */
   unload(id: string): Promise<void>;
   /** Forgets it, in the store too (`store_failed` where that cannot be). Requests that run keep what they started with. */
   remove(id: string): Promise<void>;
-  list(): Promise<readonly AdapterInfo[]>;
+  /** Registered adapters, at most `limit`, those whose nearest tier is `tier`. Nothing is read for it. */
+  list(options?: { readonly tier?: Tier; readonly limit?: number }): Promise<readonly AdapterInfo[]>;
 }
 
 /** What an engine serves, as plain data. */

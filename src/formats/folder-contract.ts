@@ -8,6 +8,18 @@ export interface Folder {
   size(name: string): Promise<number | undefined>;
   /** Bytes `start` to `end` (exclusive). Throws `file_missing`, `file_unreadable`, or `file_truncated` for a short read. */
   read(name: string, start: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * A word that changes whenever one of these files does, comes or goes; undefined: that cannot be told here. Ask before the files are
+   * read: then a change in between shows as another word later. Throws `file_unreadable`.
+   */
+  stamp?(names: readonly string[]): Promise<string | undefined>;
+  /** `yes`: what is behind this source can never change, so it need not be asked again. */
+  readonly fixed?: 'yes' | 'no';
+}
+
+/** One word of the files' own; undefined where one of them has none. */
+export function joinStamps(stamps: readonly (string | undefined)[]): string | undefined {
+  return stamps.every((stamp) => stamp !== undefined) ? stamps.join(' ') : undefined;
 }
 
 /** Where a file is, for messages: `folder/name`. */

@@ -1,9 +1,10 @@
 import { WebLoraError } from '../errors.ts';
-import { checkByteRange, checkFileName, fileLocation, fileMissing, fileTruncated } from './folder-contract.ts';
+import { checkByteRange, checkFileName, fileLocation, fileMissing, fileTruncated, joinStamps } from './folder-contract.ts';
 import type { Folder } from './folder-contract.ts';
 
 /** Node's module, which Deno has too. */
 export type FileSystem = typeof import('node:fs/promises');
+type BigIntStats = import('node:fs').BigIntStats;
 
 /** Node reads at most 2 GiB a call. */
 const LARGEST_READ = 1 << 30;
@@ -49,17 +50,27 @@ export async function openDiskFolder(source: string | URL, fs: FileSystem): Prom
     checkFileName(name);
     return /[/\\]$/.test(path) ? path + name : `${path}/${name}`;
   };
+  const statOf = async (name: string): Promise<BigIntStats | undefined> => {
+    const file = pathTo(name);
+    try {
+      const stat = await fs.stat(file, { bigint: true });
+      return stat.isFile() ? stat : undefined;
+    } catch (cause) {
+      if (isAbsent(cause)) return undefined;
+      throw unreadable(fileLocation(folder, name), cause);
+    }
+  };
   return {
     location,
+    fixed: 'no',
     async size(name) {
-      try {
-        const stat = await fs.stat(pathTo(name));
-        return stat.isFile() ? stat.size : undefined;
-      } catch (cause) {
-        if (cause instanceof RangeError) throw cause;
-        if (isAbsent(cause)) return undefined;
-        throw unreadable(fileLocation(folder, name), cause);
-      }
+      const stat = await statOf(name);
+      return stat && Number(stat.size);
+    },
+    async stamp(names) {
+      const stats = await Promise.all(names.map(statOf));
+      // The time of the last change too: copying tools set the time of the last write back.
+      return joinStamps(stats.map((stat) => (stat ? `${stat.size}-${stat.mtimeNs}-${stat.ctimeNs}` : '-')));
     },
     async read(name, start, end) {
       checkByteRange(start, end);

@@ -1,5 +1,5 @@
 import { WebLoraError } from '../errors.ts';
-import { checkByteRange, checkFileName, fileLocation, fileMissing, fileTruncated } from './folder-contract.ts';
+import { checkByteRange, checkFileName, fileLocation, fileMissing, fileTruncated, joinStamps } from './folder-contract.ts';
 import type { Folder } from './folder-contract.ts';
 
 function pathOf(file: File): string {
@@ -34,6 +34,10 @@ export function openFiles(files: readonly File[]): Folder {
   };
   return {
     location: folder.location,
+    fixed: 'yes',
+    async stamp(names) {
+      return joinStamps(names.map(find).map((file) => (file ? `${file.size}-${file.lastModified}` : '-')));
+    },
     async size(name) {
       return find(name)?.size;
     },

@@ -1,87 +1,85 @@
 import { WebLoraError } from '../errors.ts';
-import { checkByteRange, checkFileName, fileTruncated, fileMissing } from './folder-contract.ts';
+import { checkByteRange, checkFileName, fileTruncated, fileMissing, joinStamps } from './folder-contract.ts';
 import type { Folder } from './folder-contract.ts';
+import { collect, contentLength, contentRange, discard, entityTag, isAbsent, refused, request } from './http.ts';
 
-function isAbsent(status: number): boolean {
-  return status === 404 || status === 410;
+export interface WebOptions {
+  /** Ends every request; what waits for one then throws the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** `no-cache`: no HTTP cache answers unless the server says that its copy is still the file. */
+  readonly cache?: 'default' | 'no-cache' | undefined;
 }
 
-function refused(location: string, response: Response): WebLoraError {
-  const words = response.statusText ? ` ${response.statusText}` : '';
-  return new WebLoraError('file_unreadable', `The server answered ${response.status}${words} for ${location}.`);
+/** What a folder needs to know of its server. */
+export interface WebSite extends WebOptions {
+  /** Sent with every request; fetch drops `authorization` itself where a redirect leaves the origin. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The error that an answer means, where the site says more than others do. */
+  judge?(response: Response): WebLoraError | undefined;
 }
 
-async function request(location: string, init: RequestInit): Promise<Response> {
-  try {
-    return await fetch(location, init);
-  } catch (cause) {
-    init.signal?.throwIfAborted();
-    const why = cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : String(cause);
-    throw new WebLoraError('file_unreadable', `${location} cannot be fetched: ${why}`, { cause });
-  }
-}
+/** Answers of one file on a server. */
+type Ask = (name: string, init?: RequestInit) => Promise<Response>;
 
-/** `bytes 0-99/1234` → first byte and length of the whole file, each where it is known. */
-function contentRange(response: Response): { readonly start: number | undefined; readonly total: number | undefined } {
-  const match = /^bytes (?:(\d+)-\d+|\*)\/(?:(\d+)|\*)$/.exec(response.headers.get('content-range') ?? '');
-  const number = (digits: string | undefined): number | undefined => (digits === undefined ? undefined : Number(digits));
-  return { start: number(match?.[1]), total: number(match?.[2]) };
-}
-
-/** Length of an answer's body as stored, or undefined where it is not told or the transfer is compressed. */
-function contentLength(response: Response): number | undefined {
-  const length = response.headers.get('content-length');
-  const encoding = response.headers.get('content-encoding') ?? 'identity';
-  return length !== null && /^\d+$/.test(length) && encoding === 'identity' ? Number(length) : undefined;
-}
-
-/** Ends an answer whose body nobody wants; a failure to do so changes nothing. */
-async function discard(response: Response): Promise<void> {
-  await response.body?.cancel().catch(() => undefined);
-}
-
-/** Collects a body of exactly `length` bytes; allocates only what arrives, and stops at the first byte too many. */
-async function collect(
-  response: Response,
-  location: string,
-  start: number,
-  length: number,
-  signal: AbortSignal | undefined,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const chunks: Uint8Array[] = [];
-  let total = 0;
-  try {
-    const reader = response.body?.getReader();
-    for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
-      chunks.push(part.value);
-      total += part.value.length;
-      if (total > length) {
-        await reader?.cancel().catch(() => undefined);
-        throw new WebLoraError('file_unreadable', `The server sent more than the ${length} bytes asked of ${location}.`);
-      }
+/** Asks for files below `base`; all answers for one name are of one version of the file, or `file_unreadable` is thrown. */
+function createAsk(locate: (name: string) => string, query: string, site: WebSite): Ask {
+  const versions = new Map<string, string>();
+  const checkVersion = (name: string, response: Response): void => {
+    const tag = response.ok ? entityTag(response)?.replace(/^W\//, '') : undefined;
+    if (tag === undefined) return;
+    const first = versions.get(name) ?? tag;
+    versions.set(name, first);
+    if (first !== tag) {
+      throw new WebLoraError('file_unreadable', `${locate(name)} changed while it was read; try again.`);
     }
-  } catch (cause) {
-    if (cause instanceof WebLoraError) throw cause;
-    signal?.throwIfAborted();
-    throw new WebLoraError('file_unreadable', `The connection broke after ${total} of ${length} bytes of ${location}.`, { cause });
-  }
-  if (total < length) throw fileTruncated(location, start + length, start + total);
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
+  };
+  return async (name, init = {}) => {
+    const response = await request(locate(name) + query, {
+      ...(site.cache && { cache: site.cache }),
+      ...init,
+      headers: { ...site.headers, ...(init.headers as Record<string, string> | undefined) },
+      ...(site.signal && { signal: site.signal }),
+    });
+    try {
+      const error = site.judge?.(response);
+      if (error) throw error;
+      checkVersion(name, response);
+      return response;
+    } catch (error) {
+      await discard(response);
+      throw error;
+    }
+  };
+}
+
+/** What is made is kept, and made again after a failure. */
+function keep<T>(map: Map<string, Promise<T>>, name: string, make: () => Promise<T>): Promise<T> {
+  const known = map.get(name);
+  if (known) return known;
+  const made = make();
+  map.set(name, made);
+  made.catch(() => map.delete(name));
+  return made;
+}
+
+const FIRST_BYTE = { range: 'bytes=0-0' };
+
+/** The ETag a server gives now, `-` where there is no such file, undefined where it gives none. */
+async function currentTag(ask: Ask, name: string, location: string): Promise<string | undefined> {
+  const response = await ask(name, { headers: FIRST_BYTE, cache: 'no-cache' });
+  await discard(response);
+  if (isAbsent(response.status)) return '-';
+  // 416: an empty file has no first byte.
+  if (!response.ok && response.status !== 416) throw refused(location, response);
+  return entityTag(response);
 }
 
 /**
  * A folder on a web server. Parts of files come by Range requests; from a server that ignores them a file is fetched once, as a
- * whole, and kept as long as the folder. A query in the URL (a signature) is sent with every file.
- *
- * @param signal ends every request; what waits for one then throws the signal's reason.
+ * whole, and kept as long as the folder. A query in the URL (a signature) is sent with every file. Where the server gives ETags, all
+ * that is read of a file is of one version, else `file_unreadable` is thrown. Throws `TypeError` for what is no URL.
  */
-export function openHttpFolder(source: string | URL, signal?: AbortSignal): Folder {
+export function openHttpFolder(source: string | URL, site: WebSite = {}): Folder {
   const base = new URL(source);
   const query = base.search;
   base.search = '';
@@ -92,58 +90,50 @@ export function openHttpFolder(source: string | URL, signal?: AbortSignal): Fold
     checkFileName(name);
     return base.href + name.split('/').map(encodeURIComponent).join('/');
   };
-  const ask = (location: string, init: RequestInit = {}): Promise<Response> => {
-    return request(location + query, { ...init, ...(signal && { signal }) });
-  };
+  const ask = createAsk(locate, query, site);
   const sizes = new Map<string, Promise<number | undefined>>();
   const whole = new Map<string, Promise<Blob>>();
 
-  const keep = <T>(map: Map<string, Promise<T>>, name: string, make: () => Promise<T>): Promise<T> => {
-    const known = map.get(name);
-    if (known) return known;
-    const made = make();
-    map.set(name, made);
-    made.catch(() => map.delete(name)); // asked again next time
-    return made;
-  };
   const download = (name: string, answer?: Response): Promise<Blob> =>
     keep(whole, name, async () => {
       const location = locate(name);
-      const response = answer ?? (await ask(location));
+      const response = answer ?? (await ask(name));
       if (isAbsent(response.status)) throw fileMissing(location);
       if (!response.ok) throw refused(location, response);
       try {
         return await response.blob();
       } catch (cause) {
-        signal?.throwIfAborted();
+        site.signal?.throwIfAborted();
         throw new WebLoraError('file_unreadable', `The connection broke while ${location} was fetched.`, { cause });
       }
     });
   const measure = async (name: string): Promise<number | undefined> => {
     const location = locate(name);
     // First a range of one byte: unlike HEAD it is never answered for a compressed transfer, whose length is another.
-    const probe = await ask(location, { headers: { range: 'bytes=0-0' } });
+    const probe = await ask(name, { headers: FIRST_BYTE });
     await discard(probe);
     if (isAbsent(probe.status)) return undefined;
     const told = probe.status === 200 ? contentLength(probe) : contentRange(probe).total;
     if (told !== undefined && (probe.ok || probe.status === 416)) return told;
     if (!probe.ok && probe.status !== 405 && probe.status !== 416) throw refused(location, probe);
-    const head = await ask(location, { method: 'HEAD' });
+    const head = await ask(name, { method: 'HEAD' });
     const length = head.ok ? contentLength(head) : undefined;
     return length ?? (await download(name)).size;
   };
 
   return {
     location: base.href,
+    fixed: 'no',
     size: (name) => keep(sizes, name, () => measure(name)),
+    stamp: async (names) => joinStamps(await Promise.all(names.map((name) => currentTag(ask, name, locate(name))))),
     async read(name, start, end) {
       checkByteRange(start, end);
       const location = locate(name);
       if (!whole.has(name)) {
         if (start === end) return new Uint8Array(0);
-        const response = await ask(location, { headers: { range: `bytes=${start}-${end - 1}` } });
+        const response = await ask(name, { headers: { range: `bytes=${start}-${end - 1}` } });
         if (response.status === 206 && (contentRange(response).start ?? start) === start) {
-          return collect(response, location, start, end - start, signal);
+          return collect(response, location, start, end - start, site.signal);
         }
         if (response.status === 200 && !whole.has(name)) await download(name, response);
         else await discard(response);

@@ -1,48 +1,92 @@
 import { loadPart, WebLoraError } from '../errors.ts';
+import { isFileBytes, openBytes } from './folder-bytes.ts';
+import type { FileBytes } from './folder-bytes.ts';
 import { fileLocation, fileMissing } from './folder-contract.ts';
 import type { Folder } from './folder-contract.ts';
 import type { FileSystem } from './folder-disk.ts';
 import { openFiles } from './folder-files.ts';
 import { openHttpFolder } from './folder-http.ts';
+import type { WebOptions } from './folder-http.ts';
+import type { HubAccess } from './hub.ts';
+import { isHubId } from './hub-id.ts';
 import { parseJson } from './json.ts';
 
+export { isFileBytes } from './folder-bytes.ts';
+export type { FileBytes } from './folder-bytes.ts';
 export { fileLocation, fileMissing } from './folder-contract.ts';
 export type { Folder } from './folder-contract.ts';
+export type { HubAccess } from './hub.ts';
+export { isHubId } from './hub-id.ts';
 
 /** The largest text file that is read: tokenizer.json of a large vocabulary has 35 MB. */
 const LARGEST_TEXT = 64 << 20;
+
+/** What `openFolder` takes. */
+export type FolderSource = string | URL | readonly File[] | FileBytes | Folder;
+
+export interface FolderOptions extends WebOptions {
+  /** How hub ids are read. */
+  readonly hub?: HubAccess | undefined;
+}
 
 function isFolder(source: object): source is Folder {
   return 'size' in source && typeof source.size === 'function' && 'read' in source && typeof source.read === 'function';
 }
 
 /**
- * Opens a folder: a path on disk or a `file:` URL (Node, Deno), an http(s) URL, files that were dropped on a page, or something that
- * already is a folder. Where there is no file system (a page, a worker), a string without a scheme is a URL relative to the page.
+ * Opens a folder: a path on disk or a `file:` URL (Node, Deno), an http(s) URL, a hub id (`owner/name` or `owner/name@revision`), files
+ * that were dropped on a page, bytes by file name, or something that already is a folder. A string without a scheme is an existing
+ * folder of that path, else a hub id; where there is no file system (a page, a worker) a hub id, else a URL relative to the page.
  *
- * Throws `file_missing` for a path that does not exist or is no folder, `file_unreadable` for one that may not be looked at; a web
- * folder is asked only when a file is. Throws `TypeError` for anything else.
+ * Throws `file_missing` for a path that does not exist or is no folder, `file_unreadable` for one that may not be looked at; the web
+ * is asked only when a file is. Throws `TypeError` for anything else.
  *
- * @param signal ends a web folder's requests, those that run and all later ones: its reads then throw the signal's reason.
+ * `signal` ends the requests to the web, those that run and all later ones: reads then throw the signal's reason. `cache: 'no-cache'`
+ * has no HTTP cache answer them unasked.
  */
-export async function openFolder(source: string | URL | readonly File[] | Folder, signal?: AbortSignal): Promise<Folder> {
-  if (typeof source === 'string' || source instanceof URL) return openAddress(source, signal);
-  if (Array.isArray(source)) return openFiles(source);
+export async function openFolder(source: FolderSource, options: FolderOptions = {}): Promise<Folder> {
+  if (typeof source === 'string' || source instanceof URL) return openAddress(source, options);
+  if (Array.isArray(source)) return openFiles(source as readonly File[]);
   if (typeof source === 'object' && source !== null && isFolder(source)) return source;
-  throw new TypeError('A folder is a path, a URL, a list of File objects, or an object with size() and read().');
+  if (isFileBytes(source)) return openBytes(source);
+  throw new TypeError(
+    'A folder is a path, a URL, a hub id, a list of File objects, an object of Uint8Arrays by file name, or one with size() and read().',
+  );
 }
 
-async function openAddress(source: string | URL, signal: AbortSignal | undefined): Promise<Folder> {
+async function openAddress(source: string | URL, options: FolderOptions): Promise<Folder> {
   const text = String(source);
   if (text === '') throw new TypeError('The path of the folder is empty.');
-  if (/^https?:/i.test(text)) return openHttpFolder(text, signal);
+  if (/^https?:/i.test(text)) return openHttpFolder(text, options);
   const isPath = typeof source === 'string' && !/^[a-z][a-z\d+.-]+:/i.test(text); // C:\models is a path
   if (!isPath && !/^file:/i.test(text)) throw new TypeError(`A folder's URL is http:, https: or file:, not ${text}`);
   const fs = fileSystem();
-  if (fs) return (await loadPart(() => import('./folder-disk.ts'))).openDiskFolder(source, fs);
+  if (fs) return isPath ? openPath(text, fs, options) : (await diskPart()).openDiskFolder(source, fs);
+  if (isPath && isHubId(text)) return openHub(text, options);
   const page = globalThis.location?.href;
-  if (isPath && page !== undefined && /^https?:/i.test(page)) return openHttpFolder(new URL(text, page), signal);
-  throw new WebLoraError('file_missing', `${text} is a path, and this runtime has no file system; give an http(s) URL or files.`);
+  if (isPath && page !== undefined && /^https?:/i.test(page)) return openHttpFolder(new URL(text, page), options);
+  const message = `${text} is a path, and this runtime has no file system; give an http(s) URL, a hub id (owner/name) or files.`;
+  throw new WebLoraError('file_missing', message);
+}
+
+const diskPart = (): Promise<typeof import('./folder-disk.ts')> => loadPart(() => import('./folder-disk.ts'));
+
+/** An existing folder, else a hub id. */
+async function openPath(path: string, fs: FileSystem, options: FolderOptions): Promise<Folder> {
+  try {
+    return await (await diskPart()).openDiskFolder(path, fs);
+  } catch (error) {
+    if (!(error instanceof WebLoraError) || error.code !== 'file_missing') throw error;
+    if (isHubId(path)) return openHub(path, options, `No folder ${path} is here, so it was taken for a hub id.`);
+    if (/^[./\\~]|^[a-z]:/i.test(path)) throw error; // meant as a path, beyond doubt
+    const message = `${error.message} It is no hub id either: those are owner/name or owner/name@revision.`;
+    throw new WebLoraError('file_missing', message, { cause: error });
+  }
+}
+
+async function openHub(id: string, { hub, ...options }: FolderOptions, tried?: string): Promise<Folder> {
+  const { openHubFolder } = await loadPart(() => import('./hub.ts'));
+  return openHubFolder(id, hub, { ...options, tried });
 }
 
 /** `node:fs/promises` where the runtime has it (Node, Deno), else undefined. */

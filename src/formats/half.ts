@@ -70,9 +70,8 @@ function narrow(bits: number): number {
   if (magnitude >= 0x7f800000) return sign | (magnitude > 0x7f800000 ? 0x7e00 : 0x7c00);
   if (magnitude >= 0x477fe000) return sign | 0x7bff;
   if (magnitude >= 0x38800000) {
-    const half = (magnitude - 0x38000000) >>> 13;
-    const rest = magnitude & 0x1fff;
-    return sign | (half + (rest > 0x1000 || (rest === 0x1000 && half & 1) ? 1 : 0));
+    // No branch on what is cut off: it is as good as random, and a branch guessed wrong costs more than all of the arithmetic.
+    return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
   }
   const shift = 126 - (magnitude >>> 23); // result in units of 2^-24
   if (shift > 24) return sign;

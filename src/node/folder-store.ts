@@ -1,91 +1,85 @@
-import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { dirname, join, relative, sep } from 'node:path';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Store } from '../engine/types.ts';
 import { WebLoraError } from '../errors.ts';
-
-/** A file's name may have 255 bytes; longer keys go on in folders. */
-const LONGEST_PART = 200;
-/** Neither sign is left by the escaping, so no file is ever where another key needs a folder. */
-const FOLDER_END = '+';
-const FILE_END = '=';
+import { fileOf, keysIn, readSmall, unlessAbsent, writeWhole } from './folder-files.ts';
+import { takeLock } from './folder-lock.ts';
 
 /**
  * A store in a folder on disk, for Node and Deno: one file a key, written beside its place and renamed, so that a reader, another process
- * or a crash never meets half of it. The folder is made when something is first put there.
+ * or a crash never meets half of it. The folder is made when it is first needed. Processes take turns by files in its folder `lock`; who
+ * is killed in its turn keeps others waiting for four seconds.
  *
  * Its methods throw `store_failed` where the disk refuses.
  *
  * @param path the folder; engines and processes that name the same one share it.
  */
 export function folderStore(path: string): Store {
+  const turns = new Map<string, Promise<unknown>>();
+  const failed = (what: string, cause: unknown): WebLoraError => {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    return new WebLoraError('store_failed', `The folder ${path} failed to ${what}: ${why}`, { cause });
+  };
+  /** Calls that share a key take effect in the order in which they were made. */
+  const inTurn = <T>(keys: readonly string[], what: string, call: () => Promise<T>): Promise<T> => {
+    const before = keys.flatMap((key) => turns.get(key) ?? []);
+    const turn = Promise.all(before)
+      .then(call)
+      .catch((cause: unknown) => {
+        throw failed(what, cause);
+      });
+    const ended: Promise<void> = turn
+      .then(() => undefined)
+      .catch(() => undefined)
+      .then(() => {
+        for (const key of keys) if (turns.get(key) === ended) turns.delete(key);
+      });
+    for (const key of keys) turns.set(key, ended);
+    return turn;
+  };
+  const read = async (key: string): Promise<Uint8Array<ArrayBuffer> | undefined> =>
+    unlessAbsent(async () => new Uint8Array(await readFile(fileOf(path, key))));
+  /** After every call that is under way. */
+  const list = async (prefix: string): Promise<string[]> => {
+    await Promise.all(turns.values());
+    return keysIn(path, prefix);
+  };
+  const told = <T>(what: string, call: () => Promise<T>): Promise<T> => inTurn([], what, call);
+  return {
+    get: (key) => inTurn([key], `read ${key}`, () => read(key)),
+    put: (entries) => {
+      // The bytes are the caller's again when this call has returned.
+      const copies = new Map(entries.map(([key, bytes]) => [key, bytes.slice()]));
+      const keys = [...copies.keys()];
+      return inTurn(keys, `keep ${inWords(keys)}`, () => writeWhole([...copies].map(([key, bytes]) => [fileOf(path, key), bytes])));
+    },
+    delete: (keys) =>
+      inTurn(keys, `delete ${inWords(keys)}`, async () => {
+        for (const key of keys) await rm(fileOf(path, key), { force: true });
+      }),
+    keys: (prefix) => told('list its keys', () => list(prefix)),
+    entries: (prefix) => told(`read what begins with ${prefix}`, async () => readSmall(path, await list(prefix))),
+    exclusive: exclusively((work) => told('be locked', work), join(path, 'lock')),
+  };
+}
+
+function exclusively(told: <T>(call: () => Promise<T>) => Promise<T>, folder: string): Store['exclusive'] {
   let last: Promise<unknown> = Promise.resolve();
-  /** Calls take effect in the order in which they were made. */
-  const inTurn = <T>(what: string, call: () => Promise<T>): Promise<T> => {
-    const turn = last.then(call).catch((cause: unknown) => {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      throw new WebLoraError('store_failed', `The folder ${path} failed to ${what}: ${why}`, { cause });
-    });
+  const alone = async <T>(work: () => Promise<T>): Promise<T> => {
+    const free = await told(() => takeLock(folder));
+    try {
+      return await work();
+    } finally {
+      await told(free).catch(() => undefined); // the work is done; who waits takes the lock when its owner stays silent
+    }
+  };
+  return (work) => {
+    const turn = last.then(() => alone(work));
     last = turn.catch(() => undefined);
     return turn;
   };
-  return {
-    get: (key) => inTurn(`read ${key}`, () => unlessAbsent(async () => new Uint8Array(await readFile(fileOf(path, key))))),
-    put: (key, bytes) => {
-      const copy = bytes.slice(); // the bytes are the caller's again when this call has returned
-      return inTurn(`keep ${key}`, () => writeWhole(fileOf(path, key), copy));
-    },
-    delete: (key) => inTurn(`delete ${key}`, () => rm(fileOf(path, key), { force: true })),
-    keys: (prefix) =>
-      inTurn('list its keys', async () => {
-        const entries = await unlessAbsent(() => readdir(path, { recursive: true, withFileTypes: true }));
-        const files = (entries ?? []).filter((entry) => entry.isFile() && entry.name.endsWith(FILE_END));
-        return files.map((entry) => keyOf(relative(path, join(entry.parentPath, entry.name)))).filter((key) => key.startsWith(prefix));
-      }),
-  };
 }
 
-async function writeWhole(file: string, bytes: Uint8Array): Promise<void> {
-  await mkdir(dirname(file), { recursive: true });
-  const beside = join(dirname(file), `${randomUUID()}.partial`);
-  try {
-    const handle = await open(beside, 'wx');
-    try {
-      await handle.writeFile(bytes);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(beside, file);
-  } catch (error) {
-    await rm(beside, { force: true });
-    throw error;
-  }
-}
-
-async function unlessAbsent<T>(call: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await call();
-  } catch (error) {
-    if ((error as { code?: unknown }).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-/** Capitals are escaped too: some disks take `A` and `a` for one. */
-function fileOf(path: string, key: string): string {
-  const name = encodeURIComponent(key)
-    .replace(/\*/g, '%2A')
-    .replace(/[A-Z]/g, (letter) => `^${letter.toLowerCase()}`);
-  const parts = name.match(new RegExp(`.{1,${LONGEST_PART}}`, 'g')) ?? [''];
-  const folders = parts.slice(0, -1).map((part) => part + FOLDER_END);
-  return join(path, ...folders, parts.at(-1)! + FILE_END);
-}
-
-function keyOf(file: string): string {
-  const name = file
-    .split(sep)
-    .map((part) => part.slice(0, -1))
-    .join('');
-  return decodeURIComponent(name.replace(/\^([a-z])/g, (_, letter: string) => letter.toUpperCase()));
+function inWords(keys: readonly string[]): string {
+  return keys.length === 1 ? keys[0]! : `${keys.length} entries (${keys[0]}, …)`;
 }

@@ -42,12 +42,20 @@ const serving = (): Promise<typeof import('./serve.ts')> => loadPart(() => impor
 
 const seconds = (): number => Math.floor(Date.now() / 1000);
 
-function inOrder({ add, load, unload, remove, list }: Adapters, after: <T>(call: () => Promise<T>) => Promise<T>): Adapters {
+function inOrder({ add, load, pin, unpin, unload, remove, list }: Adapters, after: <T>(call: () => Promise<T>) => Promise<T>): Adapters {
   const ordered =
     <Given extends readonly unknown[], T>(call: (...given: Given) => Promise<T>) =>
     (...given: Given): Promise<T> =>
       after(() => call(...given));
-  return { add: ordered(add), load: ordered(load), unload: ordered(unload), remove: ordered(remove), list: ordered(list) };
+  return {
+    add: ordered(add),
+    load: ordered(load),
+    pin: ordered(pin),
+    unpin: ordered(unpin),
+    unload: ordered(unload),
+    remove: ordered(remove),
+    list: ordered(list),
+  };
 }
 
 /** A body as HTTP would carry it. Numbers that JSON lacks become their names, so that a field is refused for what it was. */

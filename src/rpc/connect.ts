@@ -42,9 +42,9 @@ export async function connect(worker: WorkerLike, options: ConnectOptions): Prom
   const source = sourceToWire(model);
   const calls = (['onProgress', 'resolve'] as const).filter((name) => options[name] !== undefined);
   const base = globalThis.location?.href;
-  const link = await openLink(worker, { ...(onProgress && { onProgress }), ...(resolve && { resolve }) }, signal);
+  const link = await openLink(worker, resolve, signal);
   try {
-    await link.send('create', [{ plain, model: source, calls, base }], { signal }).answer;
+    await link.send('create', [{ plain, model: source, calls, base }], { signal, onProgress }).answer;
     return face(link);
   } catch (error) {
     link.leave(new WebLoraError('closed', 'The engine did not start'));
@@ -64,12 +64,18 @@ function face(link: Link): Engine {
       const whole = await sent.answer;
       return whole === undefined ? feed.values : whole;
     };
+  const loading =
+    (name: 'adapters.load' | 'adapters.pin'): Adapters['load'] =>
+    async (id, { signal, onProgress, ...rest } = {}) =>
+      call(name, [id, rest, onProgress === undefined ? [] : ['onProgress']], { signal, onProgress });
   const adapters: Adapters = {
-    add: async (id, source, ...rest: unknown[]) => call('adapters.add', [id, sourceToWire(source), ...rest]),
-    load: async (id, { signal, ...rest } = {}) => call('adapters.load', [id, rest], { signal }),
+    add: async (id, source, options) => call('adapters.add', [id, sourceToWire(source), options]),
+    load: loading('adapters.load'),
+    pin: loading('adapters.pin'),
+    unpin: (id) => call('adapters.unpin', [id]),
     unload: (id) => call('adapters.unload', [id]),
     remove: (id) => call('adapters.remove', [id]),
-    list: (...args: unknown[]) => call('adapters.list', args),
+    list: (options) => call('adapters.list', [options]),
   };
   return {
     adapters,

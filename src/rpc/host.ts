@@ -3,7 +3,7 @@ import type { EngineOptions, Generation, Progress, Source } from '../engine/type
 import { WebLoraError } from '../errors.ts';
 import type { Engine } from '../openai/types.ts';
 import { CALLS, engineOptions, isStream } from './calls.ts';
-import type { ServeOptions } from './calls.ts';
+import type { CallContext, ServeOptions } from './calls.ts';
 import { fromWire, toWire } from './errors.ts';
 import type { WireError } from './errors.ts';
 import { sourceFromWire } from './wire.ts';
@@ -71,6 +71,8 @@ const aborted = (): DOMException => new DOMException('The page aborted it.', 'Ab
 interface Outbox {
   send(entry: ToPage): void;
   flush(): void;
+  /** Sends all that waits, where this call has anything among it: answers travel on their own, and must not overtake it. */
+  flushFor(id: number): void;
 }
 
 /** Gathers what is sent in one turn into one message: nine streams that got a token in one step cost the page one event. */
@@ -83,6 +85,9 @@ function createOutbox(port: MessagePort): Outbox {
   };
   return {
     flush,
+    flushFor: (id) => {
+      if (waiting.some((entry) => entry.id === id)) flush();
+    },
     send: (entry) => {
       waiting.push(entry);
       // In a task of its own: by then every reader of this turn has run.
@@ -108,19 +113,24 @@ async function call(session: Session, id: number, name: keyof Calls, args: never
   } catch (error) {
     session.open.delete(id);
     return { error: thrown(error, controller.signal) };
+  } finally {
+    session.outbox.flushFor(id);
   }
 }
 
 function run(session: Session, id: number, name: keyof Calls, args: never, signal: AbortSignal): unknown {
-  if (name === 'create') return start(session, id, args[0], signal);
+  const { base, engine, open, outbox } = session;
+  const progress = (value: Progress): void => {
+    if (open.has(id)) outbox.send({ id, kind: 'progress', value });
+  };
+  if (name === 'create') return start(session, args[0], progress, signal);
   if (name === 'close') return end(session);
-  if (session.engine === undefined) throw new WebLoraError('closed', 'The worker runs no engine');
-  return CALLS[name](session.engine, args, signal, session.base);
+  if (engine === undefined) throw new WebLoraError('closed', 'The worker runs no engine');
+  return CALLS[name](engine, args, { signal, base, progress });
 }
 
-async function start(session: Session, id: number, options: WireOptions, signal: AbortSignal): Promise<void> {
-  const { create, given, outbox } = session;
-  const progress = (value: Progress): void => outbox.send({ id, kind: 'progress', value });
+async function start(session: Session, options: WireOptions, progress: CallContext['progress'], signal: AbortSignal): Promise<void> {
+  const { create, given } = session;
   session.base = options.base;
   try {
     const engine = await create(engineOptions(options, given, { progress, resolve: (adapter) => ask(session, adapter) }, signal));
@@ -129,8 +139,6 @@ async function start(session: Session, id: number, options: WireOptions, signal:
   } catch (error) {
     await end(session);
     throw error;
-  } finally {
-    outbox.flush(); // the last of the progress comes before the answer
   }
 }
 

@@ -1,4 +1,5 @@
 import { releaseProxy, wrap } from 'comlink';
+import type { Progress } from '../engine/types.ts';
 import { WebLoraError } from '../errors.ts';
 import { watchWorker } from './alive.ts';
 import { fromWire, toWire } from './errors.ts';
@@ -18,6 +19,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** Gets what follows the answer, where the answer is a stream. */
   readonly sink?: Sink;
+  /** What it throws ends the call, and is what the call throws. */
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
 /** A call that was sent. */
@@ -40,15 +43,18 @@ export interface Link {
 interface Open {
   reason: unknown;
   readonly sink: Sink | undefined;
+  readonly onProgress: CallOptions['onProgress'];
   reject(error: unknown): void;
   forget(): void;
 }
 
-/** The functions among the options, which the worker calls by messages. */
-type Functions = Pick<ConnectOptions, 'onProgress' | 'resolve'>;
+type Resolve = ConnectOptions['resolve'];
 
-/** Greets the worker and opens the link; what it throws is `greet`'s, `worker_lost`, or the signal's reason. */
-export async function openLink(worker: WorkerLike, functions: Functions, signal: AbortSignal | undefined): Promise<Link> {
+/**
+ * Greets the worker and opens the link, on which it may ask `resolve`; what this throws is `greet`'s, `worker_lost`, or the signal's
+ * reason.
+ */
+export async function openLink(worker: WorkerLike, resolve: Resolve, signal: AbortSignal | undefined): Promise<Link> {
   signal?.throwIfAborted();
   let gone: (error: WebLoraError) => void = () => undefined;
   let abort: () => void = () => undefined;
@@ -61,7 +67,7 @@ export async function openLink(worker: WorkerLike, functions: Functions, signal:
   const greeting = greet(worker);
   try {
     const { port, lock } = await Promise.race([greeting.answer, lost]);
-    const link = createLink(port, functions, () => alive.stop());
+    const link = createLink(port, resolve, () => alive.stop());
     gone = link.leave;
     alive.watchPort(port);
     if (lock !== undefined) alive.watchLock(lock);
@@ -75,7 +81,7 @@ export async function openLink(worker: WorkerLike, functions: Functions, signal:
   }
 }
 
-function createLink(port: MessagePort, functions: Functions, stopWatching: () => void): Link {
+function createLink(port: MessagePort, resolve: Resolve, stopWatching: () => void): Link {
   const remote = wrap<Host>(port);
   const open = new Map<number, Open>();
   let last = 0;
@@ -102,8 +108,8 @@ function createLink(port: MessagePort, functions: Functions, stopWatching: () =>
   port.addEventListener('message', ({ data }: MessageEvent<Partial<Envelope<readonly ToPage[]>>>) => {
     for (const entry of data.weblora ?? []) {
       if (entry.kind === 'unread') leave(new WebLoraError('worker_lost', 'The worker could not read a message.'));
-      else if (entry.kind === 'ask') void answer(entry.id, entry.adapter, functions, post);
-      else hear(entry, open.get(entry.id), functions, post);
+      else if (entry.kind === 'ask') void answer(entry.id, entry.adapter, resolve, post);
+      else hear(entry, open.get(entry.id), post);
     }
   });
   port.start();
@@ -146,7 +152,7 @@ function createLink(port: MessagePort, functions: Functions, stopWatching: () =>
 function openCall(
   open: Map<number, Open>,
   id: number,
-  { signal, sink }: CallOptions,
+  { signal, sink, onProgress }: CallOptions,
   abort: (reason: unknown) => void,
   reject: (error: unknown) => void,
 ): Open {
@@ -158,6 +164,7 @@ function openCall(
   const call: Open = {
     reason: undefined,
     sink,
+    onProgress,
     reject: (error) => {
       forget();
       reject(error);
@@ -178,7 +185,7 @@ function settle(reply: Reply, call: Open, resolve: (value: unknown) => void): vo
 }
 
 /** What the worker sends on its own accord. It may be late: for a call that is over. */
-function hear(entry: ToPage, call: Open | undefined, { onProgress }: Functions, post: (message: ToWorker) => void): void {
+function hear(entry: ToPage, call: Open | undefined, post: (message: ToWorker) => void): void {
   if (call === undefined) return;
   if (entry.kind === 'next') call.sink?.push(entry.value);
   if (entry.kind === 'end') {
@@ -191,7 +198,7 @@ function hear(entry: ToPage, call: Open | undefined, { onProgress }: Functions, 
   }
   if (entry.kind !== 'progress') return;
   try {
-    onProgress?.(entry.value as Parameters<NonNullable<typeof onProgress>>[0]);
+    call.onProgress?.(entry.value as Progress);
   } catch (error) {
     // As in one thread, where it would fail the load.
     post({ kind: 'abort', id: entry.id });
@@ -199,7 +206,7 @@ function hear(entry: ToPage, call: Open | undefined, { onProgress }: Functions, 
   }
 }
 
-async function answer(id: number, adapter: string, { resolve }: Functions, post: (message: ToWorker) => void): Promise<void> {
+async function answer(id: number, adapter: string, resolve: Resolve, post: (message: ToWorker) => void): Promise<void> {
   try {
     const source = await resolve?.(adapter);
     post({ kind: 'answer', id, answer: { ok: source === undefined ? undefined : sourceToWire(source) } });

@@ -5,16 +5,16 @@ import type { Create } from './host.ts';
 import { say } from './wire.ts';
 import type { WorkerLike, Greeting } from './wire.ts';
 
-const GIVEN: Readonly<Record<keyof ServeOptions, true>> = { tokenizer: true, gpu: true, store: true };
+const GIVEN: Readonly<Record<keyof ServeOptions, true>> = { tokenizer: true, gpu: true, store: true, resolve: true };
 
 const served = new WeakSet<WorkerLike>();
 
 /**
  * Runs the engine that `connectEngine` asks for, in the worker whose scope this is given: `serve(self)`. One engine at a time; when it
- * was closed, or did not start, the next page may connect. `tokenizer`, `gpu` and `store` are as in `createEngine`'s options. Messages
- * of the app's own pass by untouched.
+ * was closed, or did not start, the next page may connect. `tokenizer`, `gpu`, `store` and `resolve` are as in `createEngine`'s options; what
+ * this `resolve` does not know the page's is asked for. Messages of the app's own pass by untouched.
  *
- * @throws TypeError for unknown options, and where this scope is served already.
+ * @throws TypeError for unknown options, for a `resolve` that is no function, and where this scope is served already.
  */
 export function serve(self: WorkerLike, given: ServeOptions = {}): void {
   serveWith(self, given, createEngine);
@@ -26,6 +26,7 @@ export function serveWith(self: WorkerLike, given: ServeOptions, create: Create)
     if (!(name in GIVEN))
       throw new TypeError(`serve: unknown option "${name}" (known: ${Object.keys(GIVEN).join(', ')}); others go to connectEngine`);
   }
+  if (given.resolve !== undefined && typeof given.resolve !== 'function') throw new TypeError('serve: resolve must be a function');
   if (served.has(self)) throw new TypeError('serve was called for this worker already: one call serves all that connect.');
   served.add(self);
   let latest: string | undefined;

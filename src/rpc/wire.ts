@@ -1,4 +1,7 @@
 import type { EngineOptions, Prompt, Source } from '../engine/types.ts';
+import { isFileBytes } from '../formats/folder-bytes.ts';
+import type { FileBytes } from '../formats/folder-bytes.ts';
+import { isHubId } from '../formats/hub-id.ts';
 import type { WireError } from './errors.ts';
 
 /** A Worker, the scope inside of one, or a MessagePort. */
@@ -30,7 +33,7 @@ export function say(to: WorkerLike, greeting: Greeting, transfer: Transferable[]
  * A source that structured clone carries. A clone of a File may lose its path (Safari), or even its
  * name (Node): it goes beside.
  */
-export type WireSource = string | { readonly files: readonly File[]; readonly paths: readonly string[] };
+export type WireSource = string | { readonly files: readonly File[]; readonly paths: readonly string[] } | { readonly bytes: FileBytes };
 
 /** What `createEngine` takes and a message can carry; functions are told of, and called by messages. */
 export interface WireOptions {
@@ -41,6 +44,9 @@ export interface WireOptions {
   readonly base: string | undefined;
 }
 
+/** A callback that was given with a call: it is called by messages, the last of which comes before the answer. */
+export type Callbacks = readonly 'onProgress'[];
+
 /** The calls and their arguments. A signal never crosses: every call can be ended by `abort`. */
 export interface Calls {
   create: [options: WireOptions];
@@ -50,11 +56,13 @@ export interface Calls {
   model: [];
   stats: [];
   events: [];
-  'adapters.add': [id: string, source: WireSource, ...rest: unknown[]];
-  'adapters.load': [id: string, options: object];
+  'adapters.add': [id: string, source: WireSource, options: unknown];
+  'adapters.load': [id: string, options: object, calls: Callbacks];
+  'adapters.pin': [id: string, options: object, calls: Callbacks];
+  'adapters.unpin': [id: string];
   'adapters.unload': [id: string];
   'adapters.remove': [id: string];
-  'adapters.list': unknown[];
+  'adapters.list': [options: unknown];
   'models.list': [];
   'chat.completions.create': [body: string | undefined, options: object];
   'completions.create': [body: string | undefined, options: object];
@@ -102,14 +110,22 @@ export function sourceToWire(source: Source): WireSource {
     const files = source as readonly File[];
     return { files, paths: files.map(pathOf) };
   }
+  if (isFileBytes(source)) return { bytes: Object.fromEntries(Object.entries(source).map(([name, bytes]) => [name, onlyThese(bytes)])) };
   throw new TypeError(
-    'Only a path, a URL or a list of File objects crosses to the worker; a folder object of your own works with createEngine.',
+    'Only a path, a URL, a hub id, a list of File objects or bytes by file name cross to the worker; a folder object of your own works with createEngine.',
   );
+}
+
+/** A clone of a view is one of all the memory behind it, so a part is copied out. */
+function onlyThese(bytes: FileBytes[string]): FileBytes[string] {
+  if (!ArrayBuffer.isView(bytes) || bytes.byteLength === bytes.buffer.byteLength) return bytes;
+  return new Uint8Array(bytes);
 }
 
 /** The source as the page meant it: see `WireOptions.base`. */
 export function sourceFromWire(wire: WireSource, base: string | undefined): Source {
   if (typeof wire === 'string') return fromPage(wire, base);
+  if ('bytes' in wire) return wire.bytes;
   return wire.files.map((file, index) => {
     const path = wire.paths[index] ?? '';
     return pathOf(file) === path ? file : Object.defineProperty(file, 'webkitRelativePath', { value: path });
@@ -118,9 +134,9 @@ export function sourceFromWire(wire: WireSource, base: string | undefined): Sour
 
 const pathOf = (file: File): string => file.webkitRelativePath || file.name;
 
-/** A relative address from the page's place; others, and those that mean the same from here, stay as they were typed. */
+/** A relative address from the page's place; others, hub ids, and those that mean the same from here, stay as they were typed. */
 function fromPage(text: string, base: string | undefined): string {
-  if (text === '' || base === undefined || !/^https?:/i.test(base) || /^[a-z][a-z\d+.-]+:/i.test(text)) return text;
+  if (text === '' || base === undefined || !/^https?:/i.test(base) || /^[a-z][a-z\d+.-]+:/i.test(text) || isHubId(text)) return text;
   const meant = new URL(text, base).href;
   const here = globalThis.location?.href;
   return here !== undefined && URL.canParse(text, here) && new URL(text, here).href === meant ? text : meant;

@@ -5,7 +5,8 @@ import { baseNames } from '../openai/models.ts';
 /** An adapter as `--lora-modules` gives it. */
 export interface LoraModule {
   readonly name: string;
-  readonly directory: string;
+  /** A folder, an address or a hub id, as it was typed. */
+  readonly source: string;
 }
 
 /** What both commands need to start an engine. */
@@ -19,7 +20,9 @@ export interface ModelArguments {
   readonly precision: 'exact' | 'half' | undefined;
   readonly deterministic: boolean;
   /** Bytes. */
-  readonly poolMemory: number | undefined;
+  readonly memory: { readonly pool?: number; readonly heap?: number; readonly disk?: number };
+  /** The folder that keeps adapters between runs. */
+  readonly store: string | undefined;
   /** Requests that run at once, rows of one step, and distinct adapters among the requests. */
   readonly limits: { readonly sequences?: number; readonly batchRows?: number; readonly adapters?: number };
   readonly prefixCache: boolean;
@@ -102,6 +105,9 @@ interface ModelOptions {
   readonly precision?: 'exact' | 'half';
   readonly deterministic?: boolean;
   readonly poolMemory?: number;
+  readonly heapMemory?: number;
+  readonly diskMemory?: number;
+  readonly store?: string;
   readonly maxNumSeqs?: number;
   readonly maxNumBatchedTokens?: number;
   readonly maxLoras?: number;
@@ -142,7 +148,7 @@ function chatCommand(program: Command): Command {
   const command = program
     .command('chat')
     .description('ask the base model and every adapter the same message, all in one batch')
-    .argument('<model>', 'folder or address of the base model', filled)
+    .argument('<model>', 'folder, address or hub id of the base model', filled)
     .requiredOption('--message <text>', 'the message', filled)
     .option('--max-tokens <n>', 'tokens of each answer (default: the rest of the context)', integer(1))
     .option('--temperature <t>', '0 is greedy, the default', between(0, 2))
@@ -162,18 +168,25 @@ function batchCommand(program: Command): Command {
     .description('run a file of OpenAI requests, one JSON object a line, as one continuously batched load')
     .requiredOption('-i, --input <file>', 'requests ("-": standard input)', filled)
     .requiredOption('-o, --output <file>', 'where the records go ("-": standard output)', filled)
-    .requiredOption('--model <model>', 'folder or address of the base model', filled);
+    .requiredOption('--model <model>', 'folder, address or hub id of the base model', filled);
   return withModelOptions(command);
 }
 
 function withModelOptions(command: Command): Command {
   return command
-    .option('--lora-modules <name=dir...>', 'adapters: the name requests use, and the folder', loraModule)
+    .option(
+      '--lora-modules <name=dir...>',
+      'adapters: the name requests use, and a folder, address or hub id (owner/name@revision)',
+      loraModule,
+    )
+    .option('--store <folder>', 'keep adapters here between runs, packed: the next one need not ask their origin', filled)
     .option('--served-model-name <name>', 'the base model’s only name (default: its folder’s name, and the path as typed)', filled)
     .option('--max-model-len <n>', 'context: tokens of prompt and answer together', integer(1))
     .addOption(new Option('--precision <kind>', 'exact: weights as stored, 32-bit cache and adapters').choices(['exact', 'half']))
     .option('--deterministic', 'the same answer, bit for bit, in any batch')
-    .option('--pool-memory <bytes>', 'for cache and adapters together, as 512M or 2G', byteCount)
+    .option('--pool-memory <bytes>', 'on the GPU, for cache and adapters together, as 512M or 2G', byteCount)
+    .option('--heap-memory <bytes>', 'for adapters in memory, packed (default: 256M)', byteCount)
+    .option('--disk-memory <bytes>', 'what the folder of --store may hold (default: 4G)', byteCount)
     .option('--max-num-seqs <n>', 'requests that run at once (default: 64)', integer(1))
     .option('--max-num-batched-tokens <n>', 'tokens of one step, prompts and answers together (default: 128)', integer(1))
     .option('--max-loras <n>', 'distinct adapters among the requests that run at once (default: 32)', integer(1))
@@ -186,6 +199,7 @@ function withModelOptions(command: Command): Command {
 function modelArguments(model: string, options: ModelOptions, command: Command): ModelArguments {
   const modules = options.loraModules ?? [];
   const names = namesOf(model, options.servedModelName);
+  if (options.diskMemory !== undefined && options.store === undefined) command.error('error: --disk-memory needs --store');
   const seen = new Set<string>();
   for (const { name } of modules) {
     if (names.includes(name)) {
@@ -203,17 +217,19 @@ function modelArguments(model: string, options: ModelOptions, command: Command):
     maxModelLength: options.maxModelLen,
     precision: options.precision,
     deterministic: options.deterministic ?? false,
-    poolMemory: options.poolMemory,
-    limits: {
-      ...(options.maxNumSeqs === undefined ? {} : { sequences: options.maxNumSeqs }),
-      ...(options.maxNumBatchedTokens === undefined ? {} : { batchRows: options.maxNumBatchedTokens }),
-      ...(options.maxLoras === undefined ? {} : { adapters: options.maxLoras }),
-    },
+    memory: given({ pool: options.poolMemory, heap: options.heapMemory, disk: options.diskMemory }),
+    store: options.store,
+    limits: given({ sequences: options.maxNumSeqs, batchRows: options.maxNumBatchedTokens, adapters: options.maxLoras }),
     prefixCache: options.enablePrefixCaching,
     software: options.software ?? false,
     stats: options.stats ?? false,
     debug: options.debug ?? false,
   };
+}
+
+/** What was given of these. */
+function given<Name extends string>(values: Readonly<Record<Name, number | undefined>>): { readonly [name in Name]?: number } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { readonly [name in Name]?: number };
 }
 
 /** The base's names; a path that ends in `.` or `..` is named by the folder that it means. */
@@ -226,11 +242,11 @@ function loraModule(value: string, before: readonly LoraModule[] = []): readonly
   const equals = value.indexOf('=');
   if (equals === -1) throw new InvalidArgumentError('Expected NAME=DIR, with an equals sign.');
   const name = value.slice(0, equals);
-  const directory = value.slice(equals + 1);
+  const source = value.slice(equals + 1);
   if (name === '') throw new InvalidArgumentError('The name before the equals sign is empty.');
   if (/\p{Cc}/u.test(name)) throw new InvalidArgumentError('The name has control characters in it.');
-  if (directory === '') throw new InvalidArgumentError('The folder behind the equals sign is empty.');
-  return [...before, { name, directory }];
+  if (source === '') throw new InvalidArgumentError('The folder behind the equals sign is empty.');
+  return [...before, { name, source }];
 }
 
 function filled(value: string): string {

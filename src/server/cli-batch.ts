@@ -9,7 +9,7 @@ import { say } from './cli-host.ts';
 import type { Host } from './cli-host.ts';
 import { splitLines } from './cli-lines.ts';
 import { startEngine } from './cli-start.ts';
-import { statsText } from './cli-stats.ts';
+import { sayStats } from './cli-stats.ts';
 
 /** Requests that an engine lets wait by default. */
 const MOST_OPEN = 4096;
@@ -27,7 +27,7 @@ export async function runBatchFile(args: BatchArguments, host: Host): Promise<nu
     const counts = await writeRecords(engine, input, output, args, host);
     await output.finish();
     say(host, counts);
-    if (args.stats) say(host, statsText(await engine.stats()));
+    sayStats(await engine.stats(), args, host);
     return 0;
   } catch (error) {
     const kept = await output.abandon();

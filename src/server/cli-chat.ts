@@ -6,7 +6,7 @@ import type { Host } from './cli-host.ts';
 import { liveFrame, painter, plainAnswer, summaryLine, wholeAnswers } from './cli-render.ts';
 import type { Voice } from './cli-render.ts';
 import { startEngine } from './cli-start.ts';
-import { statsText } from './cli-stats.ts';
+import { sayStats } from './cli-stats.ts';
 
 /** Milliseconds between two frames. */
 const FRAME = 40;
@@ -37,7 +37,7 @@ export async function runChat(args: ChatArguments, host: Host): Promise<number> 
     const stats = await engine.stats();
     const { sequences, adapters } = stats.maxBatch;
     await writeText(host.stdout, `${summaryLine({ tokens, seconds, batch: sequences, adapters })}\n`);
-    if (args.stats) say(host, statsText(stats));
+    sayStats(stats, args, host);
     return reportFailures(listeners, outcomes, host);
   } finally {
     await engine.close();

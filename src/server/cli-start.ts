@@ -1,5 +1,5 @@
 import { WebLoraError } from '../errors.ts';
-import type { CoreEngine, ModelInfo } from '../engine/types.ts';
+import type { CoreEngine, ModelInfo, Store } from '../engine/types.ts';
 import type { LoraModule, ModelArguments } from './cli-arguments.ts';
 import { say } from './cli-host.ts';
 import type { Host } from './cli-host.ts';
@@ -22,7 +22,8 @@ export async function startEngine(args: ModelArguments, host: Host): Promise<Cor
     prefixCache: args.prefixCache,
     ...(args.precision === undefined ? {} : { precision: args.precision }),
     ...(args.maxModelLength === undefined ? {} : { maxModelLength: args.maxModelLength }),
-    ...(args.poolMemory === undefined ? {} : { memory: { pool: args.poolMemory } }),
+    memory: args.memory,
+    ...(args.store === undefined ? {} : { store: await openStore(args.store) }),
   });
   try {
     for (const module of args.modules) await loadModule(engine, module, host.signal);
@@ -38,13 +39,19 @@ export async function startEngine(args: ModelArguments, host: Host): Promise<Cor
   }
 }
 
+async function openStore(path: string): Promise<Store> {
+  const { folderStore } = await import('../node/folder-store.ts');
+  return folderStore(path);
+}
+
 async function loadModule(engine: CoreEngine, module: LoraModule, signal: AbortSignal): Promise<void> {
   try {
-    await engine.adapters.add(module.name, module.directory);
+    // The store may know the name from an earlier run, and with another source: what was typed now is meant.
+    await engine.adapters.add(module.name, module.source, { replace: true });
     await engine.adapters.load(module.name, { signal });
   } catch (error) {
     if (!(error instanceof WebLoraError)) throw error;
-    throw new WebLoraError(error.code, `adapter '${module.name}' (${module.directory}) cannot be served: ${error.message}`, {
+    throw new WebLoraError(error.code, `adapter '${module.name}' (${module.source}) cannot be served: ${error.message}`, {
       cause: error,
     });
   }

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright';
+import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type LaunchOptions, type Page } from 'playwright';
 import { createServer, mergeConfig, type InlineConfig, type PreviewServer, type ViteDevServer } from 'vite';
 import { mutantPlugin } from '../mutants/plugin.ts';
 import { findChromium } from './chromium.ts';
@@ -62,10 +62,19 @@ export async function openHarness({ vite = {}, origin }: HarnessOptions = {}): P
 
 /** Starts the tests' Chromium, headless. */
 export async function launch(): Promise<Browser> {
+  return chromium.launch(await launchOptions());
+}
+
+/** The same with a profile in a folder: what its pages store lies on the disk, where other contexts keep it in memory. */
+export async function launchProfile(folder: string): Promise<BrowserContext> {
+  return chromium.launchPersistentContext(folder, await launchOptions());
+}
+
+async function launchOptions(): Promise<LaunchOptions> {
   const { executablePath, args, env } = await findChromium();
   // Playwright replaces the whole environment by what it is given.
   const inherited = Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined));
-  return chromium.launch({ executablePath, args: [...args], env: { ...inherited, ...env }, headless: true });
+  return { executablePath, args: [...args], env: { ...inherited, ...env }, headless: true };
 }
 
 async function openPage(browser: Browser, url: URL, options: BrowserContextOptions = {}): Promise<OpenPage> {

@@ -86,7 +86,7 @@ function recordsOnDisk(page: Page): Promise<number> {
     const [name] = database.objectStoreNames;
     const keys = name === undefined ? [] : await settled(database.transaction(name).objectStore(name).getAllKeys());
     database.close();
-    return keys.filter((key) => String(key).startsWith('m:')).length;
+    return keys.filter((key) => String(key).startsWith('m:a:')).length;
   });
 }
 

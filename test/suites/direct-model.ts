@@ -2,12 +2,12 @@ import { readAdapter } from '../../src/adapters/adapter.ts';
 import { createAdapterCache } from '../../src/adapters/cache.ts';
 import { createAdapterPool } from '../../src/adapters/pool.ts';
 import { createPages } from '../../src/engine/pages.ts';
-import { pagesNeeded } from '../../src/engine/sequence.ts';
 import type { GpuProvider } from '../../src/engine/types.ts';
 import { readJson, type Folder } from '../../src/formats/folder.ts';
 import { openSafetensors } from '../../src/formats/safetensors.ts';
 import { openGpu } from '../../src/gpu/device.ts';
 import { parseModelConfig } from '../../src/model/config.ts';
+import { PAGE_TOKENS } from '../../src/kernels/step-layout.ts';
 import { buildModel, type Model } from '../../src/model/model.ts';
 import type { Part, StepItem } from '../../src/model/plan.ts';
 
@@ -59,7 +59,7 @@ export async function openDirectModel(provider: GpuProvider, folder: Folder, set
       return { slot: placement.slot, scale: 1, rank4: packed.rank4 };
     },
     open: (slot, tokens) => {
-      const taken = pages.take(pagesNeeded(tokens, 1));
+      const taken = pages.take(Math.ceil(tokens / PAGE_TOKENS));
       if (!taken) throw new Error(`No pages for ${tokens} tokens`);
       held.set(slot, taken);
       model.setPages(slot, 0, taken);

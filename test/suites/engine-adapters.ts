@@ -72,6 +72,14 @@ async function checkRemovedWhileRead(environment: Environment, engine: CoreEngin
   await idle(engine);
 }
 
+/** An adapter that computes what another does but for a few bits of one number, and so shares nothing with it. */
+async function variantOf(environment: Environment, name: string, bits: number): Promise<ReturnType<typeof memoryFolder>> {
+  const files = await readFiles(environment, `${LLAMA}/adapters/${name}`, ADAPTER_FILES);
+  const tensors = files['adapter_model.safetensors']!;
+  tensors[tensors.length - 4]! ^= bits;
+  return memoryFolder(name, files);
+}
+
 /** More adapters than the pool holds: each evicts one that rests, takes its slot and its pages, and all answer right. */
 async function checkEviction(environment: Environment): Promise<void> {
   // 160 pages: one of rank 64 takes 42 of them
@@ -79,9 +87,9 @@ async function checkEviction(environment: Environment): Promise<void> {
   const names = ['r64-mlp', 'r16-rslora', 'r64-mlp', 'r8-all', 'r3-qv'];
   const ids = Array.from({ length: 15 }, (_, i) => `${names[i % names.length]}/${i}`);
   const expected = new Map<string | undefined, readonly number[]>([[undefined, (await run(engine)).tokens]]);
-  for (const id of ids) {
+  for (const [i, id] of ids.entries()) {
     const [name] = id.split('/');
-    await engine.adapters.add(id, await source(environment, `${LLAMA}/adapters/${name}`));
+    await engine.adapters.add(id, await variantOf(environment, name!, i));
     if (!expected.has(name)) expected.set(name, (await run(engine, { adapter: id })).tokens);
   }
   const distinct = new Set([...expected.values()].map((tokens) => tokens.join())).size;

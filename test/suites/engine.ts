@@ -120,7 +120,7 @@ async function checkRequests(engine: CoreEngine): Promise<void> {
 }
 
 async function checkCreate(environment: Environment): Promise<void> {
-  const wrong: readonly object[] = [{ presicion: 'exact' }, { memory: { heap: 1 } }, { limits: { rows: 1 } }];
+  const wrong: readonly object[] = [{ presicion: 'exact' }, { memory: { hep: 1 } }, { limits: { rows: 1 } }];
   for (const options of wrong) {
     check((await failure(openEngine(environment, options))) instanceof TypeError, () => `createEngine takes ${JSON.stringify(options)}`);
   }

@@ -27,8 +27,6 @@ export interface Sampling {
   readonly seen?: Readonly<Record<number, Seen>>;
   /** By state slot: token and done. */
   readonly state?: Words;
-  /** `with`: the kernels that steps with options take, also where no sampler has any. */
-  readonly options?: 'with' | 'as needed';
 }
 
 export interface SamplingResult {
@@ -42,7 +40,7 @@ export interface SamplingResult {
 
 /** sample-filter, sample-chunk, sample-merge. Rows of logits end in poison, as the last quad of a vocabulary may. */
 export async function runSampling(harness: Harness, sampling: Sampling): Promise<SamplingResult> {
-  const { vocabulary, logits, samplers, seen = {}, options = 'as needed' } = sampling;
+  const { vocabulary, logits, samplers, seen = {} } = sampling;
   const stride = Math.ceil(vocabulary / 4) * 4 + 4;
   const chunks = Math.ceil(vocabulary / SAMPLE_CHUNK);
   const layout = samplers.length > LAYOUT.limits.samplers ? CROWDED : LAYOUT;
@@ -56,7 +54,7 @@ export async function runSampling(harness: Harness, sampling: Sampling): Promise
     (flags & SAMPLER_FLAGS.filters) === 0 ? poison(0, 'input') : await runFilter(harness, { step, constants, rows, adjust, samplers });
   const found = await harness.run({
     kernel: sampleChunk,
-    constants: { ...constants, CHUNKS: chunks, CHUNK4: SAMPLE_CHUNK / 4, OPTIONS: options === 'with' || (flags & OPTIONS) !== 0 },
+    constants: { ...constants, CHUNKS: chunks, CHUNK4: SAMPLE_CHUNK / 4, OPTIONS: (flags & OPTIONS) !== 0 },
     libraries: [...COMMON, SAMPLER, PHILOX],
     buffers: { step, logits: rows, adjust, trail, best: poison((samplers.length + 1) * chunks * 4, 'output') },
     threads: sampleChunkThreads(samplers.length, chunks),

@@ -6,21 +6,10 @@ import { LLAMA } from './adapters.ts';
 import { logGpu } from './device-log.ts';
 import { openDirectModel, promptChunk, type DirectModel } from './direct-model.ts';
 import { folder } from './fixtures.ts';
+import { GREEDY } from './greedy.ts';
 import { bits, checkSame } from './kernel-harness.ts';
 import { check, type Case, type Environment } from './suite.ts';
 
-const GREEDY: SamplerSettings = {
-  temperature: 0,
-  seed: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  adjusts: 'no',
-  endTokens: [],
-};
 const PROMPT: readonly number[] = Array.from({ length: 21 }, (_, i) => (i * 37 + 11) % 500);
 
 const open = async (environment: Environment, gpu = environment.gpu): Promise<DirectModel> =>

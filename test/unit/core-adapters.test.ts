@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { PATIENCE_MS } from '../../src/engine/admission.ts';
 import type { Sequence } from '../../src/engine/sequence.ts';
-import { createSmall, one, type Small, type SmallOptions } from './core-small.ts';
+import { createSmall, facts, one, type Small, type SmallOptions } from './core-small.ts';
 
 const phases = (...sequences: readonly Sequence[]): string[] => sequences.map(({ phase }) => phase);
 
@@ -26,27 +26,30 @@ describe('adapters on their way', () => {
     const waiting = names.map((name) => small.add(1, 1, one(name)));
     const base = small.add(1, 1);
     const { traffic, scheduler } = small.core;
-    expect(traffic.turn(0)).toEqual({ write: [], read: names.slice(0, 8) });
+    const fromOrigin = (contents: readonly string[]) => contents.map((content) => ({ content, from: 'origin' }));
+    expect(traffic.turn(0)).toEqual({ write: [], read: fromOrigin(names.slice(0, 8)) });
     expect(traffic.turn(0).read).toEqual([]);
     expect(scheduler.schedule(0, 1).work).toMatchObject([{ sequence: base }]);
-    traffic.arrived('a3', { digest: 'x', pages: 2 });
+    traffic.arrived('a3', facts('x', 2), 'origin');
     traffic.failed('a0');
     scheduler.finish(waiting[0]!);
-    expect(traffic.turn(0)).toMatchObject({ write: [{ adapter: 'a3', placement: { pages: 2 } }], read: ['a8', 'a9'] });
+    expect(traffic.turn(0)).toMatchObject({ write: [{ content: 'x', placement: { pages: 2 } }], read: fromOrigin(['a8', 'a9']) });
+    expect(scheduler.schedule(0, 1).work).toEqual([]); // it is not written yet
+    traffic.written('x');
     expect(scheduler.schedule(0, 1).work).toMatchObject([{ sequence: waiting[3] }]);
-    expect([small.core.inUse('a3'), small.core.inUse('a4')]).toEqual([true, false]);
-    expect(traffic.counts()).toEqual({ loads: 1, evictions: 0 });
+    expect([small.core.inUse('x'), small.core.inUse('a4')]).toEqual([true, false]);
   });
 
   test('are read again where they were forgotten or failed, as long as somebody waits', () => {
     const small = createSmall();
     const { traffic } = small.core;
     const sequence = small.add(1, 1, one('a'));
-    expect(traffic.turn(0).read).toEqual(['a']);
+    const read = [{ content: 'a', from: 'origin' }];
+    expect(traffic.turn(0).read).toEqual(read);
     traffic.failed('a');
-    expect(traffic.turn(0).read).toEqual(['a']);
+    expect(traffic.turn(0).read).toEqual(read);
     traffic.forget('a');
-    expect(traffic.turn(0).read).toEqual(['a']);
+    expect(traffic.turn(0).read).toEqual(read);
     small.core.scheduler.finish(sequence);
     traffic.failed('a');
     expect(traffic.turn(0).read).toEqual([]);
@@ -111,9 +114,9 @@ describe('room for adapters', () => {
       ['a', 'b'],
     ]);
     for (let i = 0; i < 5; i++) small.run();
-    expect([small.evicted, small.core.traffic.counts()]).toEqual([[], { loads: 2, evictions: 0 }]);
+    expect(small.counts()).toEqual({ loads: 2, evictions: 0 });
     runAll(small);
-    expect(small.core.traffic.counts()).toEqual({ loads: 3, evictions: 1 });
+    expect(small.counts()).toEqual({ loads: 3, evictions: 1 });
   });
 
   test('who waits for it is passed, but not once it has waited long', () => {
@@ -141,15 +144,14 @@ describe('room for adapters', () => {
       small.add(1, adapter === 'used' ? 20 : 1, one(adapter));
       small.run();
     }
-    traffic.arrived('hand', { digest: 'hand', pages: 3 });
+    traffic.arrived('hand', facts('hand', 3), 'origin');
     expect(traffic.place('hand')).toMatchObject({ pages: 3 });
     expect(traffic.place('hand')).toBe(cache.get('hand'));
     expect([...cache.keys()]).toEqual(['pinned', 'used', 'hand']);
-    traffic.arrived('large', { digest: 'large', pages: 5 });
+    traffic.arrived('large', facts('large', 5), 'origin');
     expect(traffic.place('large')).toBeUndefined();
     traffic.evict('hand');
-    expect(traffic.counts()).toEqual({ loads: 4, evictions: 2 });
-    expect(small.evicted).toEqual(['idle']);
+    expect(small.evicted).toEqual(['idle', 'hand']);
   });
 });
 
@@ -222,7 +224,7 @@ describe('what can never run is told so, and keeps nobody waiting', () => {
     small.core.traffic.forget('above');
     const blend = small.add(1, 1, one('a', 'b'));
     runAll(small);
-    expect([blend.generated, small.evicted]).toEqual([[1000], ['a']]);
+    expect([blend.generated, small.evicted]).toEqual([[1000], ['above', 'a']]);
   });
 
   test('and what was placed meanwhile is written, pinned or not', () => {
@@ -234,9 +236,9 @@ describe('what can never run is told so, and keeps nobody waiting', () => {
       ['large', 9],
       ['pinned', 2],
     ] as const)
-      traffic.arrived(adapter, { digest: adapter, pages });
+      traffic.arrived(adapter, facts(adapter, pages), 'origin');
     cache.pin('pinned');
-    expect(traffic.turn(0).write).toEqual([{ adapter: 'pinned', placement: cache.get('pinned') }]);
+    expect(traffic.turn(0).write).toEqual([{ content: 'pinned', placement: cache.get('pinned') }]);
   });
 
   test('and one of several in a blend may still run alone', () => {

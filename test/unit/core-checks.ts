@@ -6,8 +6,6 @@ import type { Sequence } from '../../src/engine/sequence.ts';
 import { PAGE_TOKENS } from '../../src/kernels/step-layout.ts';
 import { check } from './core-random.ts';
 
-const adaptersOf = ({ parts }: Sequence): string[] => parts.map(({ adapter }) => adapter);
-
 /** What a list of work costs, counted row by row. */
 function loadOf(work: readonly Work[]): StepLoad {
   const load = { rows: 0, logitRows: 0, keys: 0, loraRows: 0 };
@@ -85,12 +83,13 @@ function checkPhase({ phase, pages, row, pending, computed, target, slots, admis
   check(pending > 0 === (phase === 'draining'), 'the wrong one drains');
 }
 
-function checkAdapters({ cache, inUse }: Core, running: readonly Sequence[], limits: SchedulerLimits): void {
-  const used = new Set(running.flatMap(adaptersOf));
-  const alone = running.some((sequence) => new Set(adaptersOf(sequence)).size === used.size);
+function checkAdapters({ cache, contents, inUse }: Core, running: readonly Sequence[], limits: SchedulerLimits): void {
+  const contentsOf = ({ parts }: Sequence): string[] => parts.map(({ adapter }) => contents.of(adapter));
+  const used = new Set(running.flatMap(contentsOf));
+  const alone = running.some((sequence) => new Set(contentsOf(sequence)).size === used.size);
   check(used.size <= limits.adapters || alone, 'more distinct adapters than a step may have');
-  for (const adapter of used) check(cache.has(adapter) && inUse(adapter), 'an adapter of a running sequence left the GPU');
-  for (const adapter of cache.keys()) check(inUse(adapter) === used.has(adapter), 'in use without a user');
+  for (const content of used) check(cache.has(content) && inUse(content), 'an adapter of a running sequence left the GPU');
+  for (const content of cache.keys()) check(inUse(content) === used.has(content), 'in use without a user');
 }
 
 function checkPages({ cache, pages }: Core, running: readonly Sequence[]): void {

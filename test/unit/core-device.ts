@@ -5,10 +5,9 @@ import type { Work } from '../../src/engine/step-budget.ts';
 import { PAGE_TOKENS } from '../../src/kernels/step-layout.ts';
 import { check, hashOf, mix } from './core-random.ts';
 
-/** An adapter as its origin has it now. */
+/** An adapter, and what its origin has now. */
 export interface ModelAdapter {
   readonly key: string;
-  pages: number;
   digest: string;
 }
 
@@ -50,7 +49,8 @@ export function createModelRequest(sequence: Sequence, seed: number, endToken: n
  * attends to a position must find there what its own text and adapters give: a page freed too early, shared wrongly or stale shows.
  */
 export interface Device {
-  writeAdapter(adapter: ModelAdapter, placement: Placement): void;
+  /** Writes what has this digest. */
+  writeAdapter(digest: string, placement: Placement): void;
   run(work: Work, request: ModelRequest, poisoned: 'poisoned' | 'good'): Output;
   /** Everything on it is gone. */
   lose(): void;
@@ -93,15 +93,15 @@ function checkPlace({ sequence, start, count, admission }: Work, request: ModelR
   check(start + count <= sequence.pages.length * PAGE_TOKENS, 'a position outside the pages');
 }
 
-export function createDevice(pages: number, cache: AdapterCache): Device {
+/** `digestOf`: what an adapter computes, as its bytes said when they were read. */
+export function createDevice(pages: number, cache: AdapterCache, digestOf: (adapter: string) => string): Device {
   const memory = new Int32Array(pages * PAGE_TOKENS).fill(GARBAGE);
-  const lying = new Map<string, { readonly digest: string; readonly mark: number }>();
   const requireAdapters = ({ parts }: Sequence): void => {
     for (const { adapter } of parts) {
-      const placement = cache.get(adapter);
+      const placement = cache.get(digestOf(adapter));
       if (!placement) throw new Error(`work for ${adapter}, which is not resident`);
       for (let i = 0; i < placement.pages * PAGE_TOKENS; i += PAGE_TOKENS - 1) {
-        check(memory[placement.firstPage * PAGE_TOKENS + i] === lying.get(adapter)!.mark, `${adapter} was overwritten`);
+        check(memory[placement.firstPage * PAGE_TOKENS + i] === hashOf(digestOf(adapter)), `${adapter} was overwritten`);
       }
     }
   };
@@ -121,10 +121,8 @@ export function createDevice(pages: number, cache: AdapterCache): Device {
   };
 
   return {
-    writeAdapter: ({ key, digest }, { firstPage, pages: count }) => {
-      const mark = hashOf(`${key} ${digest}`);
-      lying.set(key, { digest, mark });
-      memory.fill(mark, firstPage * PAGE_TOKENS, (firstPage + count) * PAGE_TOKENS);
+    writeAdapter: (digest, { firstPage, pages: count }) => {
+      memory.fill(hashOf(digest), firstPage * PAGE_TOKENS, (firstPage + count) * PAGE_TOKENS);
     },
     run: (work, request, how) => {
       const { sequence, start, count, kind, samples } = work;
@@ -140,11 +138,7 @@ export function createDevice(pages: number, cache: AdapterCache): Device {
           'other tokens than the text',
         );
       }
-      hashUpTo(
-        request,
-        rootOf(sequence, (adapter) => lying.get(adapter)!.digest),
-        end,
-      );
+      hashUpTo(request, rootOf(sequence, digestOf), end);
       if (request.isDone) {
         write(sequence, start, end, () => GARBAGE);
         if (samples) text.push(0);
@@ -158,9 +152,6 @@ export function createDevice(pages: number, cache: AdapterCache): Device {
       if (token === request.endToken) request.isDone = true;
       return { token, state };
     },
-    lose: () => {
-      memory.fill(GARBAGE);
-      lying.clear();
-    },
+    lose: () => void memory.fill(GARBAGE),
   };
 }

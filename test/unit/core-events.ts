@@ -14,6 +14,7 @@ import {
 } from './core-history.ts';
 import { check, createRandom } from './core-random.ts';
 import type { Tally } from './core-settings.ts';
+import { dropUploads } from './core-tiers.ts';
 
 /** Texts that many prompts begin with. */
 const DOCUMENTS = [1, 2, 3].map((seed) => {
@@ -30,11 +31,11 @@ function promptOf({ random, limits, style }: History): number[] {
   return prompt.length > 0 ? prompt : [random.below(VOCABULARY)];
 }
 
-function partsOf({ random, adapters, style }: History): SequencePart[] {
+function partsOf({ random, tiers, style }: History): SequencePart[] {
   if (random.chance(style === 'mixed' ? 0.4 : 0.7)) return [];
   const count = random.chance(0.25) ? random.between(2, 4) : 1;
   return Array.from({ length: count }, () => ({
-    adapter: random.pick(adapters).key,
+    adapter: random.pick(tiers.adapters).key,
     scale: random.chance(0.8) ? 1 : random.pick([0.5, -2]),
   }));
 }
@@ -68,59 +69,87 @@ function arrive(history: History): void {
 
 /** The reads that began some turns ago arrive, or fail for everyone who waits for them. */
 function receive(history: History): void {
-  const { random, reads, known, adapters, core } = history;
-  for (const [key, turns] of reads) {
-    reads.set(key, turns - 1);
-    if (turns > 0) continue;
-    reads.delete(key);
-    if (random.chance(0.9)) {
-      const { digest, pages } = adapters.find((each) => each.key === key)!;
-      core.traffic.arrived(key, { digest, pages });
-      known.add(key);
-      continue;
+  const { random, tiers, core } = history;
+  for (const [content, read] of tiers.reads) {
+    read.turns -= 1;
+    if (read.turns >= 0) continue;
+    tiers.reads.delete(content);
+    const [name] = core.contents.names(content);
+    const adapter = tiers.adapters.find(({ key }) => key === name);
+    if (!adapter) core.traffic.failed(content); // nobody asks for it any more
+    else if (random.chance(0.9)) arrived(history, adapter.key, read.from === 'disk' ? content : adapter.digest, read.from);
+    else {
+      core.traffic.failed(content);
+      for (const request of openOf(history)) if (contentsOf(history, request).includes(content)) endRequest(history, request, 'failed');
     }
-    core.traffic.failed(key);
-    for (const request of openOf(history)) if (needs(request, key)) endRequest(history, request, 'failed');
   }
+}
+
+/** An adapter's bytes are in memory, and may be others than before: who began with those cannot go on. */
+function arrived(history: History, key: string, digest: string, from: 'disk' | 'origin'): void {
+  const { core, tiers, tally, random } = history;
+  const before = tiers.standsFor.get(key);
+  for (const content of [key, before ?? key, digest]) tiers.reads.delete(content); // these reads were for the same bytes, or for old ones
+  core.traffic.arrived(key, tiers.facts(digest), from, random.chance(0.1) ? 'copy' : undefined);
+  if (before !== undefined && before !== digest) {
+    tally.changed += 1;
+    for (const request of openOf(history)) {
+      if (request.sequence.admissions > 0 && needs(request, key)) endRequest(history, request, 'failed');
+    }
+  }
+  tiers.standsFor.set(key, digest);
 }
 
 const needs = ({ sequence }: OpenRequest, key: string): boolean => sequence.parts.some(({ adapter }) => adapter === key);
 
-/** What a caller may do to an adapter by hand. */
+const contentsOf = ({ core }: History, { sequence }: OpenRequest): readonly string[] =>
+  sequence.parts.map(({ adapter }) => core.contents.of(adapter));
+
+/** What a caller may do to an adapter by hand, and what may happen at its origin. */
 function handle(history: History): void {
-  const { random, adapters, core, reads, known, device, tally } = history;
-  const what = random.pick(['place', 'pin', 'unpin', 'evict', 'forget'] as const);
-  const absent = adapters.filter((each) => known.has(each.key) && !core.cache.has(each.key));
-  const adapter = random.pick(what === 'place' && absent.length > 0 ? absent : adapters);
+  const { random, core, tiers, tally } = history;
+  const { cache, contents, traffic, lower } = core;
+  const what = random.pick(['place', 'pin', 'unpin', 'evict', 'forget', 'change', 'change'] as const);
+  const absent = tiers.adapters.filter(({ key }) => lower.heap.has(contents.of(key)) && !cache.has(contents.of(key)));
+  const adapter = random.pick(what === 'place' && absent.length > 0 ? absent : tiers.adapters);
   const { key } = adapter;
-  if (what === 'place' && known.has(key)) {
-    const was = core.cache.get(key);
-    const placement = core.traffic.place(key);
+  const content = contents.of(key);
+  tiers.asker = 'caller';
+  if (what === 'place' && lower.heap.has(content)) {
+    const was = cache.get(content);
+    const placement = traffic.place(content);
     check(was === undefined || placement === was, 'placed again');
     if (placement && !was) {
-      device.writeAdapter(adapter, placement);
+      tiers.uploads.set(content, { turns: random.below(3), placement });
       tally.handPlaced += 1;
     }
   }
-  if (what === 'pin' && core.cache.has(key)) core.cache.pin(key);
-  if (what === 'unpin') core.cache.unpin(key);
-  if (what === 'evict' && core.cache.has(key) && !core.inUse(key)) core.traffic.evict(key);
-  if (what === 'forget' && !core.inUse(key)) {
-    core.traffic.forget(key);
-    core.cache.unpin(key);
-    reads.delete(key);
-    known.delete(key);
-    if (random.chance(0.5)) adapter.digest = `digest ${random.below(20)}`;
+  if (what === 'pin' && cache.has(content)) cache.pin(content);
+  if (what === 'unpin') cache.unpin(content);
+  if (what === 'evict' && cache.has(content) && !core.inUse(content)) traffic.evict(content);
+  if (what === 'forget' && !openOf(history).some((request) => request.sequence.phase === 'running' && needs(request, key))) {
+    traffic.forget(key);
+    tiers.standsFor.delete(key);
+    if ([...contents.names(content)].includes(content)) {
+      tiers.reads.delete(content);
+      cache.unpin(content);
+    }
   }
+  if (what === 'change' || (what === 'forget' && random.chance(0.5))) adapter.digest = `digest ${random.below(20)}`;
+  tiers.asker = 'core';
+  dropUploads(core, tiers);
   checkAll(history);
 }
 
 /** The device is lost: what was submitted never comes back, everyone goes on from what did. */
 function reset(history: History): void {
-  const { core, device, requests, flights, tally } = history;
+  const { core, device, tiers, requests, flights, tally } = history;
   flights.length = 0;
+  tiers.uploads.clear();
   core.scheduler.reset();
+  tiers.asker = 'caller';
   core.traffic.reset();
+  tiers.asker = 'core';
   device.lose();
   for (const request of requests) {
     request.text = [...request.sequence.prompt, ...request.sequence.generated];

@@ -1,10 +1,12 @@
 import { createCore, type Core } from '../../src/engine/core.ts';
 import type { SchedulerLimits, Turn } from '../../src/engine/scheduler.ts';
-import { canDecode, pagesNeeded, type Sequence } from '../../src/engine/sequence.ts';
+import { canDecode, type Sequence } from '../../src/engine/sequence.ts';
 import type { Work } from '../../src/engine/step-budget.ts';
+import { PAGE_TOKENS } from '../../src/kernels/step-layout.ts';
 import { checkState, checkTurns, checkWork } from './core-checks.ts';
-import { createDevice, tokenAfter, type Device, type ModelAdapter, type ModelRequest, type Output } from './core-device.ts';
+import { createDevice, tokenAfter, type Device, type ModelRequest, type Output } from './core-device.ts';
 import { check, createRandom, mix, type Random } from './core-random.ts';
+import { checkMove, createTiers, moveAdapters, type Tiers } from './core-tiers.ts';
 import { createLimits, createModelCost, type End, type ModelCost, type Style, type Tally } from './core-settings.ts';
 
 /** A request that is open, with what JS has seen of its answer and what became of it. */
@@ -27,10 +29,7 @@ export interface History {
   readonly cost: ModelCost;
   readonly core: Core;
   readonly device: Device;
-  readonly adapters: readonly ModelAdapter[];
-  readonly reads: Map<string, number>;
-  /** Adapters whose bytes are in memory. */
-  readonly known: Set<string>;
+  readonly tiers: Tiers;
   readonly requests: OpenRequest[];
   readonly flights: { readonly work: Work; readonly output: Output; readonly request: OpenRequest }[][];
   readonly tally: Tally;
@@ -38,6 +37,8 @@ export interface History {
   /** A hash of everything the core decided. */
   log: number;
 }
+
+const MUCH = Number.MAX_SAFE_INTEGER;
 
 export function createHistory(seed: number, tally: Tally): History {
   const random = createRandom(seed);
@@ -48,25 +49,23 @@ export function createHistory(seed: number, tally: Tally): History {
   const digests = random.between(2, 12);
   const adapters = Array.from({ length: random.between(1, style === 'alike' ? 2 : 12) }, (_, i) => ({
     key: `a${i}`,
-    pages: random.between(1, largest),
     digest: `digest ${random.below(digests)}`,
   }));
+  const tiers = createTiers(adapters, largest);
   const core: Core = createCore({
     limits,
     pages: random.between(4, style === 'crowded' ? 8 : 40),
     slots: random.between(2, 14),
+    heapBytes: random.pick([MUCH, 0, 3, 10]),
+    diskBytes: random.pick([MUCH, 0, 0, 3, 10]),
     cost,
     beginnings: random.chance(0.9) ? 'shared' : 'own',
     tenantWeight: (tenant) => 1 + tenant.length,
     flowWeight: () => 1,
-    evicted: (adapter) => {
-      tally.evictions += 1;
-      check(!core.inUse(adapter) && !core.cache.isPinned(adapter), 'evicted while in use or pinned');
-    },
+    moved: (move) => checkMove(move, core, tiers, tally),
   });
-  const device = createDevice(core.pages.counts().total, core.cache);
-  const collections = { reads: new Map<string, number>(), known: new Set<string>(), requests: [], flights: [] };
-  return { random, style, limits, cost, core, device, adapters, ...collections, tally, now: 0, log: 0 };
+  const device = createDevice(core.pages.counts().total, core.cache, (adapter) => tiers.standsFor.get(adapter)!);
+  return { random, style, limits, cost, core, device, tiers, requests: [], flights: [], tally, now: 0, log: 0 };
 }
 
 export function openOf({ requests }: History): OpenRequest[] {
@@ -95,41 +94,30 @@ function note(history: History, ...numbers: readonly number[]): void {
 }
 
 /** That the pool could not hold it: with its own adapters and those that are pinned, or because no run of pages or slot is left. */
-function checkUnfit({ core, adapters }: History, { sequence }: OpenRequest): void {
+function checkUnfit({ core, tiers }: History, { sequence }: OpenRequest): void {
   const { prompt, generated, pending, length, maxTokens, parts } = sequence;
-  const own = new Set(parts.map(({ adapter }) => adapter));
-  const pinned = [...core.cache.keys()].filter((key) => core.cache.isPinned(key) && !own.has(key));
-  const lasting = adapters.filter(({ key }) => own.has(key)).reduce((sum, { pages }) => sum + pages, 0);
-  const beside = pinned.reduce((sum, key) => sum + core.cache.get(key)!.pages, 0);
+  const { cache, contents, pages } = core;
+  const own = new Set(parts.map(({ adapter }) => contents.of(adapter)));
+  const pinned = [...cache.pins()].filter((content) => !own.has(content));
+  const known = [...own].filter((content) => content.startsWith('digest'));
+  const lasting = [...known, ...pinned].reduce((sum, content) => sum + tiers.facts(content).pages, 0);
   const answer = length === 'room' ? generated.length + pending + 1 : maxTokens;
-  const needed = pagesNeeded(prompt.length, answer) + lasting;
-  const isCrowded = own.size > 0 && [...own].some((key) => !core.cache.has(key)) && (pinned.length > 0 || own.size > 1);
-  check(
-    needed > core.pages.counts().total - beside || isCrowded,
-    `called unfit, and would fit: ${JSON.stringify([sequence, needed, core.pages.counts(), [...core.cache.keys()].map((k) => [k, core.cache.isPinned(k), core.cache.get(k)])])}`,
-  );
+  const needed = Math.ceil((prompt.length + answer - 1) / PAGE_TOKENS) + lasting;
+  const isCrowded = own.size > 0 && [...own].some((content) => !cache.has(content)) && (pinned.length > 0 || own.size > 1);
+  check(needed > pages.counts().total || isCrowded, `called unfit, and would fit: ${JSON.stringify([sequence, needed, pages.counts()])}`);
 }
 
 /** One step: adapters move, the core decides, the device is given the work. Throws where nothing will ever happen again. */
 export function step(history: History, depth: number): Turn {
-  const { core, limits, cost, device, adapters, reads, requests, flights, tally } = history;
-  const isQuiet = reads.size === 0 && flights.length === 0;
-  const moves = core.traffic.turn(history.now);
-  for (const { adapter, placement } of moves.write) {
-    const known = adapters.find(({ key }) => key === adapter)!;
-    check(placement.pages === known.pages, 'placed in the wrong size');
-    if (core.cache.get(adapter) === placement) device.writeAdapter(known, placement);
-    note(history, 1, placement.slot, placement.firstPage);
-  }
-  for (const adapter of moves.read) {
-    check(!reads.has(adapter) && !core.cache.has(adapter), 'read again while it is there or on its way');
-    reads.set(adapter, history.random.below(6));
-  }
+  const { core, limits, cost, tiers, requests, flights, tally } = history;
+  const isQuiet = tiers.reads.size + tiers.uploads.size + flights.length === 0;
+  const moves = moveAdapters(history);
+  note(history, ...moves.numbers);
   checkAll(history);
   const ready = requests.map(({ sequence }) => sequence).filter((sequence) => canDecode(sequence, depth));
   const turn = core.scheduler.schedule(history.now, depth);
   checkWork(turn, limits, cost, depth);
-  checkTurns(ready, turn, limits);
+  if (tiers.uploads.size === 0) checkTurns(ready, turn, limits);
   for (const { id, deadline } of turn.expired) {
     check(deadline !== undefined && requests[id]!.committed.length === 0, 'expired without cause');
     noteEnd(history, requests[id]!, 'expired');
@@ -144,9 +132,7 @@ export function step(history: History, depth: number): Turn {
   for (const { sequence, end } of requests) check(end !== undefined || !isLate(sequence, history.now), 'past its deadline, and open');
   tally.steps += 1;
   tally.preemptions += turn.preempted.length;
-  tally.reads += moves.read.length;
-  tally.loads += moves.write.length;
-  const done = turn.work.length + turn.expired.length + turn.unfit.length + moves.read.length;
+  const done = turn.work.length + turn.expired.length + turn.unfit.length + moves.count;
   const isOpen = requests.some(({ end }) => end === undefined);
   if (isQuiet && isOpen && done === 0) throw new Error(`a hang: ${describe(history)}`);
   return turn;
@@ -236,16 +222,16 @@ export function checkAnswers({ requests }: History): void {
 }
 
 /** After the end nothing is held but idle beginnings and adapters, and all of that can be evicted. */
-export function checkEmpty({ core }: History): void {
+export function checkEmpty({ core, tiers }: History): void {
   const { traffic, cache, pages, scheduler } = core;
   const { total, kv, idle } = pages.counts();
   check(kv === idle, 'a page is held after the end');
   check(scheduler.counts().running + scheduler.counts().waiting + core.queue.size === 0, 'someone is left');
   check(scheduler.nextDeadline() === undefined, 'a deadline is left');
-  for (const key of cache.keys()) {
-    check(!core.inUse(key), 'in use after the end');
-    cache.unpin(key);
-  }
-  traffic.arrived('everything', { digest: 'everything', pages: total });
+  for (const content of tiers.uploads.keys()) traffic.written(content);
+  tiers.uploads.clear();
+  for (const content of cache.keys()) check(!core.inUse(content), 'in use after the end');
+  for (const content of cache.pins()) cache.unpin(content);
+  traffic.arrived('everything', { digest: 'everything', pages: total, bytes: 0, stored: 0 }, 'disk');
   check(traffic.place('everything') !== undefined && pages.counts().kv === 0, 'not everything can be evicted');
 }

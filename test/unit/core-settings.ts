@@ -9,14 +9,32 @@ export type End = 'finished' | 'cancelled' | 'expired' | 'unfit' | 'failed' | 'p
 
 /** What happened, counted: histories that never reach a situation prove nothing about it. */
 export type Tally = Record<
-  End | 'requests' | 'steps' | 'resets' | 'preemptions' | 'shared' | 'evictions' | 'reads' | 'loads' | 'recomputed' | 'handPlaced',
+  | End
+  | 'gpuLoads'
+  | 'gpuEvictions'
+  | 'heapLoads'
+  | 'heapEvictions'
+  | 'diskLoads'
+  | 'diskEvictions'
+  | 'refused'
+  | 'changed'
+  | 'requests'
+  | 'steps'
+  | 'resets'
+  | 'preemptions'
+  | 'shared'
+  | 'reads'
+  | 'loads'
+  | 'recomputed'
+  | 'handPlaced',
   number
 >;
 
 export function createTally(): Tally {
   const ends = { finished: 0, cancelled: 0, expired: 0, unfit: 0, failed: 0, poisoned: 0 };
-  const moves = { evictions: 0, reads: 0, loads: 0, recomputed: 0, handPlaced: 0 };
-  return { ...ends, ...moves, requests: 0, steps: 0, resets: 0, preemptions: 0, shared: 0 };
+  const moves = { reads: 0, loads: 0, recomputed: 0, handPlaced: 0, changed: 0, refused: 0 };
+  const tiers = { gpuLoads: 0, gpuEvictions: 0, heapLoads: 0, heapEvictions: 0, diskLoads: 0, diskEvictions: 0 };
+  return { ...ends, ...moves, ...tiers, requests: 0, steps: 0, resets: 0, preemptions: 0, shared: 0 };
 }
 
 export interface ModelCost extends CostEstimate {

@@ -23,8 +23,9 @@ test('a slow reader loses nothing, and what comes in between is one event', asyn
     { ms: 2, rows: { b: 3 } },
   ]);
   const began = performance.now();
-  hub.adapter('load', 'x', 5);
-  expect((await reader.next()).value?.adapters).toEqual([{ kind: 'load', id: 'x', bytes: 5 }]);
+  const load = { kind: 'load', tier: 'gpu', id: 'x', bytes: 5 } as const;
+  hub.adapter(load);
+  expect((await reader.next()).value?.adapters).toEqual([load]);
   expect(performance.now() - began).toBeGreaterThan(90);
   hub.close();
   expect((await reader.next()).done).toBe(true);

@@ -3,6 +3,7 @@ import type {
   Adapters,
   Chunk,
   CoreEngine,
+  DiskStats,
   EngineEvent,
   GenerateOptions,
   Generation,
@@ -10,6 +11,7 @@ import type {
   Prompt,
   Result,
   Stats,
+  TierStats,
   TokenLogprob,
 } from '../../src/engine/types.ts';
 import { WebLoraError } from '../../src/errors.ts';
@@ -59,6 +61,8 @@ export interface FakeOptions {
   readonly defaults?: ModelInfo['defaults'];
   /** Prompt tokens that an answer found computed, by the number of the call. */
   readonly cached?: (call: number) => number;
+  /** What the store's counters say; otherwise there is none. */
+  readonly disk?: Partial<DiskStats>;
   /** Ids that `load` refuses, with the reason. */
   readonly broken?: Readonly<Record<string, string>>;
   /** What the model answers, by adapter id or `base`; otherwise `NAME says ECHO OF THE PROMPT`. */
@@ -73,7 +77,7 @@ export interface FakeOptions {
 export function fakeEngine(options: FakeOptions = {}): FakeEngine {
   const calls: Call[] = [];
   const registered = new Map<string, AdapterInfo>(
-    (options.adapters ?? []).map((id) => [id, { id, source: `/adapters/${id}`, tier: 'gpu' }]),
+    (options.adapters ?? []).map((id) => [id, { id, source: `/adapters/${id}`, tier: 'gpu', pinned: false }]),
   );
   const tokenizer = options.tokenizer === 'none' ? undefined : byteTokenizer;
   let cancelled = 0;
@@ -111,7 +115,7 @@ export function fakeEngine(options: FakeOptions = {}): FakeEngine {
     tokenize,
     generate: (prompt, asked = {}) => generationOf(() => answer(prompt, asked)),
     model: async () => modelInfo(options, tokenizer),
-    stats: async () => STATS,
+    stats: async () => ({ ...STATS, tiers: { ...STATS.tiers, disk: { ...STATS.tiers.disk, ...options.disk } } }),
     events: () => noEvents(),
     text: () => ({ tokenizer, chatTemplate: undefined }),
     close: async () => void (closed = true),
@@ -120,6 +124,10 @@ export function fakeEngine(options: FakeOptions = {}): FakeEngine {
 }
 
 async function* noEvents(): AsyncGenerator<EngineEvent> {}
+
+function tier(given: Partial<TierStats>): TierStats {
+  return { hits: 0, misses: 0, loads: 0, evictions: 0, bytes: 0, budget: 0, loadMs: { p50: 0, p95: 0, max: 0 }, ...given };
+}
 
 const STATS: Stats = {
   version: 1,
@@ -143,7 +151,13 @@ const STATS: Stats = {
   readbackMs: 0.5,
   pages: { total: 10, kv: 1, idle: 0, adapters: 1 },
   prefix: { lookedUp: 40, found: 10 },
-  adapters: { hits: 3, misses: 1, loads: 8, evictions: 2 },
+  tiers: {
+    gpu: tier({ hits: 3, misses: 1, loads: 8, evictions: 2, bytes: 3 * 2 ** 20, budget: 64 * 2 ** 20 }),
+    heap: tier({ hits: 2, misses: 6, loads: 6, bytes: 2 ** 19, budget: 2 ** 28 }),
+    disk: { ...tier({}), failures: 0 },
+    origin: tier({ hits: 6, misses: 1, loads: 6, bytes: 9 * 2 ** 20, loadMs: { p50: 80, p95: 90, max: 100 } }),
+  },
+  registered: 8,
   preemptions: 4,
   overloaded: 5,
   deadlineExceeded: 6,
@@ -178,18 +192,27 @@ function modelInfo(options: FakeOptions, tokenizer: Tokenizer | undefined): Mode
 }
 
 function fakeAdapters(registered: Map<string, AdapterInfo>, broken: Readonly<Record<string, string>>): Adapters {
+  const load = async (id: string): Promise<AdapterInfo> => {
+    const reason = broken[id];
+    if (reason !== undefined) throw new WebLoraError('adapter_setting', reason);
+    const info = registered.get(id);
+    if (info === undefined) throw new WebLoraError('adapter_unknown', `no ${id}`);
+    return info;
+  };
+  const setPinned = (info: AdapterInfo, pinned: boolean): AdapterInfo => {
+    const changed = { ...info, pinned };
+    registered.set(info.id, changed);
+    return changed;
+  };
   return {
-    add: async (id, source) => void registered.set(id, { id, source: String(source), tier: 'origin' }),
-    load: async (id) => {
-      const reason = broken[id];
-      if (reason !== undefined) throw new WebLoraError('adapter_setting', reason);
-      const info = registered.get(id);
-      if (info === undefined) throw new WebLoraError('adapter_unknown', `no ${id}`);
-      return info;
-    },
+    add: async (id, source) => void registered.set(id, { id, source: String(source), tier: 'origin', pinned: false }),
+    load,
+    pin: async (id) => setPinned(await load(id), true),
+    unpin: async (id) => void setPinned(await load(id), false),
     unload: async () => undefined,
     remove: async (id) => void registered.delete(id),
-    list: async () => [...registered.values()],
+    list: async ({ tier: wanted, limit } = {}) =>
+      [...registered.values()].filter((info) => wanted === undefined || info.tier === wanted).slice(0, limit),
   };
 }
 

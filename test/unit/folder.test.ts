@@ -156,6 +156,31 @@ describe('dropped files', () => {
   });
 });
 
+describe('bytes', () => {
+  behavesAsFolder(() => openFolder(FILES));
+  describe('as buffers', () =>
+    behavesAsFolder(() => openFolder(Object.fromEntries(Object.entries(FILES).map(([name, { buffer }]) => [name, buffer])))));
+
+  test('are copied only when they are read, a part of a larger buffer too', async () => {
+    const bytes = Buffer.from(new Uint8Array(20).buffer, 5, 10);
+    const folder = await openFolder({ x: bytes });
+    bytes[1] = 7;
+    const read = await folder.read('x', 0, 10);
+    expect(read).toEqual(Uint8Array.from([0, 7, 0, 0, 0, 0, 0, 0, 0, 0]));
+    bytes[1] = 8;
+    expect(read[1]).toBe(7);
+    expect(folder).toMatchObject({ location: 'bytes', fixed: 'yes' });
+  });
+
+  test('a buffer that was given away → file_unreadable; names that leave a folder are refused', async () => {
+    const buffer = new ArrayBuffer(10);
+    const folder = await openFolder({ x: buffer });
+    structuredClone(buffer, { transfer: [buffer] });
+    await expect(folder.read('x', 0, 10)).rejects.toMatchObject({ code: 'file_unreadable', message: expect.stringContaining('bytes/x') });
+    await expect(openFolder({ '../x': new ArrayBuffer(1) })).rejects.toThrow(RangeError);
+  });
+});
+
 describe('text and JSON', () => {
   test.each([
     ['{"a": NaN}', /NaN at line 1, column 7/],
@@ -176,7 +201,7 @@ describe('text and JSON', () => {
   });
 
   test('other sources are TypeErrors', async () => {
-    for (const source of ['', 'ftp://x/y', 'hf:model', 7, {}, undefined])
+    for (const source of ['', 'ftp://x/y', 'hf:model', 7, {}, { x: 'text' }, { x: new Uint8Array(1), y: 1 }, undefined])
       await expect(openFolder(source as string)).rejects.toThrow(TypeError);
     const folder = memoryFolder({});
     expect(await openFolder(folder)).toBe(folder);

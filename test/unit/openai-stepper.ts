@@ -28,7 +28,7 @@ export function stepper(options: FakeOptions & { readonly fails?: (request: numb
   const jobs: Job[] = [];
   const log: string[] = [];
   const adapters = { ...fake.adapters };
-  for (const name of ['add', 'load', 'unload', 'remove'] as const) {
+  for (const name of ['add', 'load', 'pin', 'unpin', 'unload', 'remove'] as const) {
     adapters[name] = async (id: string, ...rest: never[]): Promise<never> => {
       log.push(`${name} ${id}`);
       return (fake.adapters[name] as (id: string, ...rest: never[]) => Promise<never>)(id, ...rest);

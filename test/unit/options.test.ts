@@ -11,9 +11,37 @@ const part = { id: 'a', scale: 1 };
 describe('createEngine', () => {
   test('fills every limit in', () => {
     const limits = { sequences: 64, batchRows: 128, prefillChunk: 64, queue: 4096, adapters: 32, stepMs: 40 };
-    expect(engine({})).toEqual({ ...limits, fairness: { tenants: new Map(), adapters: new Map() } });
+    const kept = { heapBytes: 256 * 2 ** 20, diskBytes: 4 * 2 ** 30, revalidateAfter: 3_600_000 };
+    expect(engine({})).toEqual({ ...limits, ...kept, fairness: { tenants: new Map(), adapters: new Map() } });
     const given = { sequences: 1, batchRows: 2, prefillChunk: 3, queue: 4, adapters: 5, stepMs: 0.5 };
     expect(engine({ limits: given, prefixCache: false, deterministic: true, memory: { pool: 1 }, maxModelLength: 2 })).toMatchObject(given);
+  });
+
+  test('what adapters may take is left out, or as low as nothing', () => {
+    const none = { heapBytes: 0, diskBytes: 0, revalidateAfter: 0 };
+    expect(engine({ memory: { pool: 1, heap: 0, disk: 0 }, revalidateAfter: 0, hubToken: 'hf_abc' })).toMatchObject(none);
+    expect(engine({ memory: { heap: undefined, disk: 7 }, revalidateAfter: undefined, hubToken: undefined })).toMatchObject({
+      heapBytes: 256 * 2 ** 20,
+      diskBytes: 7,
+      revalidateAfter: 3_600_000,
+    });
+  });
+
+  test('a store has all its methods', () => {
+    const call = async (): Promise<undefined> => undefined;
+    const store = { get: call, put: call, delete: call, keys: call, entries: call, exclusive: call };
+    engine({ store });
+    for (const name of Object.keys(store)) {
+      const error = expect.objectContaining({ name: 'TypeError', message: expect.stringContaining(`no method ${name};`) });
+      expect(() => engine({ store: { ...store, [name]: undefined } })).toThrow(error);
+    }
+    expect(() => engine({ store: null })).toThrow('no method get');
+    expect(() => engine({ resolve: 'x' })).toThrow('resolve must be a function');
+  });
+
+  test.each(['', ' ', 'hf_\n', 'hf ü', 7, null])('%j is no token, and the message does not show it', (hubToken) => {
+    expect(() => engine({ hubToken })).toThrow(expect.objectContaining({ code: 'request_invalid', param: 'hubToken' }));
+    expect(() => engine({ hubToken: 'secret word' })).toThrow(/^(?!.*secret)/s);
   });
 
   test('weights are by name, whatever the name', () => {
@@ -29,7 +57,7 @@ describe('createEngine', () => {
   test.each([
     [{ prefixcache: true }, 'prefixcache'],
     [{ limits: { step: 3 } }, 'step'],
-    [{ memory: { heap: 3 } }, 'heap'],
+    [{ memory: { heaps: 3 } }, 'heaps'],
     [{ fairness: { tenant: {} } }, 'tenant'],
     [{ toString: 1 }, 'toString'],
   ])('%j has an unknown name', (options, name) => {
@@ -44,6 +72,10 @@ describe('createEngine', () => {
     [{ limits: { stepMs: 0 } }, 'limits.stepMs'],
     [{ limits: { stepMs: Infinity } }, 'limits.stepMs'],
     [{ memory: { pool: '1' } }, 'memory.pool'],
+    [{ memory: { heap: -1 } }, 'memory.heap'],
+    [{ memory: { disk: 0.5 } }, 'memory.disk'],
+    [{ revalidateAfter: -1 }, 'revalidateAfter'],
+    [{ revalidateAfter: Infinity }, 'revalidateAfter'],
     [{ maxModelLength: 1 }, 'maxModelLength'],
     [{ precision: 'f16' }, 'precision'],
     [{ prefixCache: 'no' }, 'prefixCache'],

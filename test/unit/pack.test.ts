@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { readAdapter } from '../../src/adapters/adapter.ts';
+import type { StoredNumbers } from '../../src/adapters/numbers.ts';
 import { packLayer } from '../../src/adapters/pack.ts';
-import { toF32 } from '../../src/formats/half.ts';
+import { toF16, toF32 } from '../../src/formats/half.ts';
+import { createSlices } from '../../src/slices.ts';
 import { TABLE, memoryFolder, pair, randomNumbers, safetensors, tensor } from './files.ts';
 import type { TestTensor } from './files.ts';
 import { expected, largestError, numbersOf, product } from './lora-math.ts';
@@ -14,6 +16,9 @@ const VALID: readonly TestTensor[] = [0, 1].flatMap((layer) =>
 );
 const read = (tensors: readonly TestTensor[], config: object = CONFIG, precision: 'exact' | 'half' = 'exact') =>
   readAdapter(memoryFolder({ 'adapter_config.json': config, 'adapter_model.safetensors': safetensors(tensors) }), TABLE, precision);
+const stored = (bytes: Uint8Array<ArrayBuffer>): StoredNumbers => ({ bytes, dtype: 'F32' });
+const pack = (a: StoredNumbers, b: StoredNumbers, scale: number, precision: 'exact' | 'half', rank = 3) =>
+  packLayer([{ site: 0, rank, scale, a, b }], precision, createSlices());
 
 describe('packing', () => {
   test.each(['exact', 'half'] as const)('%s holds scale · B·A, aligned and padded with zeros', async (precision) => {
@@ -42,19 +47,24 @@ describe('packing', () => {
     ['large', 3e5, 70_000],
     ['subnormal as f16', 1e-7, 1e-7],
     ['powers of two', 2 ** -20, 2 ** 13],
-  ])('half keeps its precision: %s', (_, sizeA, sizeB) => {
+    ['subnormal as f32', 1e-41, 1e38],
+  ])('half keeps its precision: %s', async (_, sizeA, sizeB) => {
     const [a, b] = [tensor('a', [3, 8], () => noise() * sizeA), tensor('b', [8, 3], () => noise() * sizeB)];
-    const layer = packLayer([{ site: 0, rank: 3, scale: 0.5, a: toF32(a.bytes, 'F32'), b: toF32(b.bytes, 'F32') }], 'half');
-    const largest = numbersOf(layer, 'half').reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    expect(largest).toBeGreaterThanOrEqual(2 ** 13);
-    expect(largest).toBeLessThanOrEqual(2 ** 14);
+    const layer = await pack(stored(a.bytes), stored(b.bytes), 0.5, 'half');
+    const values = numbersOf(layer, 'half');
+    const firstOfB = layer.matrices[0]!.offsetB * 4;
+    for (const matrix of [values.subarray(0, firstOfB), values.subarray(firstOfB)]) {
+      const largest = matrix.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      expect(largest).toBeGreaterThanOrEqual(2 ** 13);
+      expect(largest).toBeLessThanOrEqual(2 ** 14);
+    }
     expect(largestError(product(layer, 0, TABLE, 'half'), expected([a, b], 0.5))).toBeLessThan(1e-3);
   });
 
-  test('scales stay normal float32 numbers, or the adapter is refused', () => {
-    const flat = (value: number) => new Float32Array(24).fill(value);
-    const scaleFor = (valueA: number, valueB: number, scale: number) =>
-      packLayer([{ site: 0, rank: 3, scale, a: flat(valueA), b: flat(valueB) }], 'half').matrices[0]!.scale;
+  test('scales stay normal float32 numbers, or the adapter is refused', async () => {
+    const flat = (value: number) => stored(new Uint8Array(new Float32Array(24).fill(value).buffer));
+    const scaleFor = async (valueA: number, valueB: number, scale: number) =>
+      (await pack(flat(valueA), flat(valueB), scale, 'half')).matrices[0]!.scale;
     for (const [valueA, valueB, scale] of [
       [1e-30, 1e-30, 1],
       [1e-44, 1e-40, 1e-30],
@@ -62,13 +72,13 @@ describe('packing', () => {
       [0, 1, 2],
       [0, 0, 2],
     ] as const) {
-      const folded = scaleFor(valueA, valueB, scale);
+      const folded = await scaleFor(valueA, valueB, scale);
       expect(folded).toBeGreaterThanOrEqual(2 ** -126);
       expect(folded).toBeLessThan(2 ** 127);
     }
-    expect(scaleFor(0, 1, 2)).toBe(2 * 2 ** -13);
-    expect(scaleFor(1, 1, 0)).toBe(0);
-    expect(() => scaleFor(1e38, 1e38, 1)).toThrow(expect.objectContaining({ code: 'adapter_setting' }));
+    expect(await scaleFor(0, 1, 2)).toBe(2 * 2 ** -13);
+    expect(await scaleFor(1, 1, 0)).toBe(0);
+    await expect(scaleFor(1e38, 1e38, 1)).rejects.toThrow(expect.objectContaining({ code: 'adapter_setting' }));
   });
 
   test('a layer without matrices is empty; ranks may differ', async () => {
@@ -102,5 +112,50 @@ describe('packing', () => {
     });
     const [truncated, exact] = [(await read(bf16)).layers[0]!, wanted[0]!];
     expect(largestError([...numbersOf(truncated, 'exact')], [...numbersOf(exact, 'exact')])).toBeLessThan(2 ** -7);
+  });
+
+  test.each([
+    ['F32', 'exact'],
+    ['F32', 'half'],
+    ['BF16', 'exact'],
+    ['F16', 'half'],
+  ] as const)('a matrix of many pieces, at any place in a file: %s, %s', async (dtype, precision) => {
+    const [rank, inWidth, outWidth] = [67, 999, 131];
+    const bytes = dtype === 'F32' ? 4 : 2;
+    const matrix = (count: number, shift: number): StoredNumbers => {
+      const file = new Uint8Array(count * bytes + shift);
+      for (let i = 0; i < count; i++) {
+        // Numbers of magnitude 1 to 2 in any of the types, both signs.
+        const word =
+          dtype === 'F32'
+            ? 0x3f800000 | (random() * 0x800000)
+            : dtype === 'BF16'
+              ? 0x3f80 | (random() * 0x80)
+              : 0x3c00 | (random() * 0x400);
+        const signed = random() < 0.5 ? word : word + 2 ** (8 * bytes - 1);
+        for (let byte = 0; byte < bytes; byte++) file[shift + i * bytes + byte] = (signed / 256 ** byte) % 256;
+      }
+      return { bytes: file.subarray(shift), dtype };
+    };
+    const [a, b] = [matrix(rank * inWidth, 1), matrix(outWidth * rank, 8)];
+    const layer = await pack(a, b, 1, precision, rank);
+    const { offsetA, offsetB, rank4, scale } = layer.matrices[0]!;
+    expect([offsetA, rank4, scale]).toEqual([0, 68, precision === 'exact' ? 1 : 2 ** -26]);
+    const wanted = (numbers: StoredNumbers): Float32Array<ArrayBuffer> => {
+      const values = toF32(numbers.bytes, dtype);
+      return precision === 'exact' ? values : toF32(new Uint8Array(toF16(values.map((value) => value * 2 ** 13)).buffer), 'F16');
+    };
+    const [valuesA, valuesB, packed] = [wanted(a), wanted(b), numbersOf(layer, precision)];
+    const quad = 4;
+    let wrong = packed.length - offsetB * quad - rank4 * outWidth; // nothing lies behind B
+    for (let column = 0; column < inWidth; column++) {
+      for (let r = 0; r < rank4; r++) if (packed[column * rank4 + r] !== (r < rank ? valuesA[r * inWidth + column] : 0)) wrong++;
+    }
+    for (let r = 0; r < rank4; r++) {
+      for (let row = 0; row < outWidth; row++) {
+        if (packed[offsetB * quad + r * outWidth + row] !== (r < rank ? valuesB[row * rank + r] : 0)) wrong++;
+      }
+    }
+    expect(wrong).toBe(0);
   });
 });

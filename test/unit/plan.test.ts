@@ -2,21 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { HEADER, MAX_END_TOKENS, MAX_PARTS, SAMPLER, SAMPLER_FLAGS, SEGMENT_WORDS, stepLayout } from '../../src/kernels/step-layout.ts';
 import { createPlanner, type StepItem } from '../../src/model/plan.ts';
 import type { SamplerSettings } from '../../src/model/sampling.ts';
+import { GREEDY } from '../suites/greedy.ts';
 
 const LAYOUT = stepLayout({ rows: 16, logitRows: 16, samplers: 8 });
-
-const GREEDY: SamplerSettings = {
-  temperature: 0,
-  seed: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  adjusts: 'no',
-  endTokens: [],
-};
 
 const decode = (slot: number, more: Partial<StepItem> = {}): StepItem => ({
   slot,

@@ -20,20 +20,25 @@ function adapter(words: number, precision: 'exact' | 'half'): PackedAdapter {
   return { digest: '0', precision, rank4: 4, rank: 3, bytes: words * 4, layers };
 }
 
-function record() {
+/** A pool over a memory that takes notes; its clock goes on by `msPerWrite` with each write. */
+function record(pages = 64, msPerWrite = 0) {
+  let now = 0;
   const writes: [layer: number, byteOffset: number, words: number][] = [];
   const rows = new Map<string, Uint32Array>();
   const memory: PoolMemory = {
     layers: [],
-    pages: 64,
+    pages,
     pageBytes: PAGE_BYTES,
     descriptors: undefined as never,
     descriptorLayerBytes: 256,
     slots: 4,
-    write: (layer, byteOffset, words) => void writes.push([layer, byteOffset, words.length]),
+    write: (layer, byteOffset, words) => {
+      now += msPerWrite;
+      writes.push([layer, byteOffset, words.length]);
+    },
     describe: (layer, slot, words) => void rows.set(`${layer}/${slot}`, words),
   };
-  return { pool: createAdapterPool(memory, TABLE), writes, rows };
+  return { pool: createAdapterPool(memory, TABLE, () => now), writes, rows };
 }
 
 describe('the pool of adapters', () => {
@@ -57,5 +62,42 @@ describe('the pool of adapters', () => {
     const { pool, writes, rows } = record();
     expect(() => pool.write({ slot: 1, firstPage: 0, pages: 1 }, adapter(129, 'half'))).toThrow(RangeError);
     expect([writes.length, rows.size]).toEqual([0, 0]);
+  });
+
+  describe('in steps', () => {
+    const part = 1 << 20;
+    const words = (count: number) => ({ words: new Uint32Array(count), matrices: [] });
+    const wide = (first: number, second: number): PackedAdapter => ({ ...adapter(0, 'half'), layers: [words(first), words(second)] });
+    const place = { slot: 2, firstPage: 1, pages: 20_000 };
+
+    test('a step ends with the part after which its time is over; descriptors come last, of all layers at once', () => {
+      const { pool, writes, rows } = record(30_000, 1);
+      const upload = pool.begin(place, wide(2 * part + 5, 3));
+      expect([writes.length, rows.size]).toEqual([0, 0]);
+      expect(upload.step(0)).toBe('more');
+      expect(writes).toEqual([[0, PAGE_BYTES, part]]);
+      expect(upload.step(2)).toBe('more');
+      expect(writes.slice(1)).toEqual([
+        [0, PAGE_BYTES + 4 * part, part],
+        [0, PAGE_BYTES + 8 * part, 5],
+      ]);
+      expect(upload.step(0.5)).toBe('more');
+      expect(writes.slice(3)).toEqual([[1, PAGE_BYTES, 3]]);
+      expect(rows.size).toBe(0);
+      expect(upload.step(1)).toBe('done');
+      expect([writes.length, [...rows.keys()]]).toEqual([4, ['0/2', '1/2']]);
+    });
+
+    test('after the last nothing is written', () => {
+      const { pool, writes, rows } = record();
+      const upload = pool.begin({ ...place, pages: 1 }, adapter(9, 'half'));
+      expect(upload.step(1)).toBe('done');
+      rows.clear();
+      expect([upload.step(1), writes.length, rows.size]).toEqual(['done', 1, 0]);
+    });
+
+    test('what does not fit is refused before the first', () => {
+      expect(() => record().pool.begin({ ...place, pages: 1 }, adapter(129, 'half'))).toThrow(RangeError);
+    });
   });
 });

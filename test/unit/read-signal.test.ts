@@ -33,7 +33,7 @@ test.each<[string, (call: number, ended: Promise<never>) => Response | Promise<R
 ])('a web folder whose signal comes %s throws its reason', async (_, answer) => {
   stubFetch(answer);
   const controller = new AbortController();
-  const folder = await openFolder('https://example.org/a/', controller.signal);
+  const folder = await openFolder('https://example.org/a/', { signal: controller.signal });
   const reading = folder.read('data.bin', 0, 10).catch((error: unknown) => error);
   await new Promise((resolve) => setTimeout(resolve, 10));
   controller.abort(new Error('nobody waits'));
@@ -53,6 +53,6 @@ test('an adapter from any folder is left between two layers', async () => {
       return folder.read(...range);
     },
   };
-  await expect(readAdapter(counting, TABLE, 'exact', controller.signal)).rejects.toThrow('enough');
+  await expect(readAdapter(counting, TABLE, 'exact', { signal: controller.signal })).rejects.toThrow('enough');
   expect(reads).toBe(4);
 });

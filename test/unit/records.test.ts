@@ -1,6 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { readAdapter } from '../../src/adapters/adapter.ts';
-import { decodeAdapter, decodeRecord, encodeAdapter, encodeRecord, hashSiteTable, type AdapterRecord } from '../../src/adapters/records.ts';
+import {
+  decodeAdapter,
+  decodeAdapterRecord,
+  decodeBlobRecord,
+  encodeAdapter,
+  encodeAdapterRecord,
+  encodeBlobRecord,
+} from '../../src/adapters/records.ts';
+import { hashSiteTable, isLaterRecord, storedBytes } from '../../src/adapters/records.ts';
+import type { BlobRecord, KnownAdapter } from '../../src/adapters/records.ts';
 import type { PackedAdapter } from '../../src/adapters/sites.ts';
 import { TABLE, memoryFolder, pair, randomNumbers, safetensors } from './files.ts';
 
@@ -17,6 +26,7 @@ describe.each(['exact', 'half'] as const)('a packed adapter in %s precision', (p
     const bytes = encodeAdapter(packed);
     expect(decodeAdapter(bytes, TABLE)).toEqual(packed);
     expect(encodeAdapter(decodeAdapter(bytes, TABLE)!)).toEqual(bytes);
+    expect(storedBytes(packed)).toBe(bytes.length);
     const shifted = new Uint8Array(bytes.length + 1);
     shifted.set(bytes, 1);
     expect(decodeAdapter(shifted.subarray(1), TABLE)).toEqual(packed);
@@ -71,18 +81,69 @@ test('a site table has one hash, another table another', async () => {
 
 describe('a record', () => {
   const hash = 'ab'.repeat(32);
-  const blob = { key: `b:${hash}/1/half/cd`, digest: hash, sha256: hash, rank: 8, bytes: 4096 };
-  const record: AdapterRecord = { id: 'pirate/2 ü', source: 'https://example.org/p/', name: 'https://example.org/p/', blob };
+  const blob: BlobRecord = {
+    key: `b:${hash}/1/half/cd`,
+    digest: hash,
+    sha256: 'cd'.repeat(32),
+    rank: 8,
+    bytes: 4096,
+    stored: 5000,
+    widest: 512,
+    usedAt: 1_700_000_000_000,
+    only: 'copy',
+  };
+  const adapter: KnownAdapter = {
+    id: 'pirate/2 ü',
+    source: 'https://example.org/p/',
+    name: 'https://example.org/p/',
+    digest: hash,
+    stamp: '"e1"',
+    checkedAt: 1_700_000_000_000.5,
+  };
+  const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
+  const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
   test('comes back as it was', () => {
-    expect(decodeRecord(encodeRecord(record))).toEqual(record);
-    const dropped = { ...record, source: undefined, name: 'pirate-lora' };
-    expect(decodeRecord(encodeRecord(dropped))).toEqual(dropped);
+    expect(decodeBlobRecord(blob.key, encodeBlobRecord(blob))).toEqual(blob);
+    const fetched: BlobRecord = { ...blob, only: undefined };
+    expect(decodeBlobRecord(blob.key, encodeBlobRecord(fetched))).toEqual(fetched);
+    expect(decodeAdapterRecord(encodeAdapterRecord(adapter))).toEqual(adapter);
+    const dropped = { ...adapter, source: undefined, stamp: undefined, name: 'pirate-lora' };
+    expect(decodeAdapterRecord(encodeAdapterRecord(dropped))).toEqual(dropped);
   });
-  test('that is torn, foreign or newer is nothing', () => {
-    const text = new TextDecoder().decode(encodeRecord(record));
-    const changes = ['', '{}', 'null', '[]', text.slice(0, -1), text.replace('"version":1', '"version":2'), text.replace('"b:', '"m:')];
-    const wrong = [text.replace('"rank":8', '"rank":-8'), text.replace('"bytes":4096', '"bytes":"4096"'), text.replaceAll('ab', 'zz')];
-    for (const change of [...changes, ...wrong]) expect(decodeRecord(new TextEncoder().encode(change))).toBeUndefined();
-    expect(decodeRecord(new Uint8Array([0xff, 0xfe]))).toBeUndefined();
+
+  test('that is torn, foreign, older or newer is nothing', () => {
+    const text = textOf(encodeBlobRecord(blob));
+    const older = text.replace('"version":2', '"version":1');
+    const newer = text.replace('"version":2', '"version":3');
+    const wrong = [
+      '"rank":8>"rank":-8',
+      '"bytes":4096>"bytes":"4096"',
+      '"sha256":"cd>"sha256":"zz',
+      '"only":"copy">"only":"x"',
+      '"usedAt":1>"usedAt":-1',
+    ];
+    const changed = wrong.map((change) => text.replace(...(change.split('>') as [string, string])));
+    for (const change of ['', '{}', 'null', '[]', text.slice(0, -1), older, newer, ...changed]) {
+      expect(change).not.toBe(text);
+      expect(decodeBlobRecord(blob.key, bytesOf(change))).toBeUndefined();
+      expect(isLaterRecord(bytesOf(change))).toBe(change === newer);
+    }
+    expect(decodeBlobRecord(blob.key, new Uint8Array([0xff, 0xfe]))).toBeUndefined();
+    for (const key of ['b:', `m:${hash}/1/half/cd`, `b:${hash}`, `b:${hash.slice(1)}/1/half/cd`]) {
+      expect(decodeBlobRecord(key, bytesOf(text))).toBeUndefined();
+    }
+    const known = textOf(encodeAdapterRecord(adapter));
+    const bad = [
+      '"version":2>"version":1',
+      `"digest":"ab>"digest":"`,
+      '"id":"pirate/2 ü">"id":""',
+      '"checkedAt":1>"checkedAt":-1',
+      '"stamp":"\\"e1\\"">"stamp":1',
+    ];
+    for (const change of bad.map((each) => known.replace(...(each.split('>') as [string, string])))) {
+      expect(change).not.toBe(known);
+      expect(decodeAdapterRecord(bytesOf(change))).toBeUndefined();
+    }
   });
 });

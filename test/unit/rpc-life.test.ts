@@ -236,17 +236,22 @@ describe('starting', () => {
     await engine.close();
   });
 
-  test('relative addresses are meant from the page', async () => {
+  test.each([
+    ['models/base/m', 'https://example.org/app/models/base/m'],
+    ['./models/m', 'https://example.org/app/models/m'],
+    ['models/m', 'models/m'], // a hub id
+    ['models/m@v1', 'models/m@v1'],
+  ])('%s is meant from the page: %s', async (typed, meant) => {
     let model: unknown;
     const { page } = served(async (options) => {
       model = options.model;
       return withOpenAI(fakeEngine());
     });
     vi.stubGlobal('location', { href: 'https://example.org/app/' });
-    const connecting = connect(page, { model: 'models/m' });
+    const connecting = connect(page, { model: typed });
     vi.stubGlobal('location', { href: 'https://example.org/assets/worker.js' });
     await (await connecting).close();
-    expect(model).toBe('https://example.org/app/models/m');
+    expect(model).toBe(meant);
   });
 });
 

@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import type { Chunk, Result } from '../../src/engine/types.ts';
 import { WebLoraError } from '../../src/errors.ts';
+import { sourceFromWire, sourceToWire } from '../../src/rpc/wire.ts';
 import { connected, connectedToFake, player, readAll, rejection, turns } from './rpc-harness.ts';
 
 const chunk = (text: string, token: number): Chunk => ({ text, tokens: [token] });
@@ -79,6 +80,13 @@ describe('an engine behind a worker', () => {
     const { engine, options } = await connected(player(), given);
     expect(options).toMatchObject(given);
     await engine.close();
+  });
+
+  test('bytes cross by file name, those of a view alone', () => {
+    const memory = Uint8Array.from({ length: 100 }, (_, index) => index);
+    const wire = structuredClone(sourceToWire({ view: memory.subarray(5, 8), buffer: memory.buffer }));
+    expect(sourceFromWire(wire, undefined)).toStrictEqual({ view: Uint8Array.of(5, 6, 7), buffer: memory.buffer });
+    expect(wire).toHaveProperty('bytes.view.buffer.byteLength', 3);
   });
 
   test('has OpenAI’s face', async () => {

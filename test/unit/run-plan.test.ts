@@ -5,8 +5,9 @@ import { planRun, type Ground } from '../../src/engine/run-plan.ts';
 function ground(pool: string, victims: readonly (readonly [string, number])[], more: Partial<Ground> = {}): Ground {
   return {
     total: pool.length,
-    isFree: (page) => pool[page] === '.',
+    eachFree: (act) => [...pool].forEach((what, page) => what === '.' && act(page)),
     isIdle: (page) => pool[page] === 'i',
+    eachIdle: (act) => [...pool].forEach((what, page) => what === 'i' && act(page)),
     victims: () => victims.map(([key, lastUse]) => ({ key, lastUse, wanted: undefined })),
     placement: (key) => ({ slot: 1, firstPage: pool.indexOf(key), pages: pool.split(key).length - 1 }),
     hasSlot: () => true,

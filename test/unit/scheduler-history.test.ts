@@ -16,7 +16,12 @@ const LEAST: Partial<Tally> = {
   preemptions: 100,
   recomputed: 300,
   shared: 500,
-  evictions: 1000,
+  gpuEvictions: 1000,
+  heapEvictions: 500,
+  diskLoads: 500,
+  diskEvictions: 100,
+  refused: 10,
+  changed: 1,
   handPlaced: 20,
 };
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { createContents } from '../../src/engine/contents.ts';
 import { createDemand } from '../../src/engine/demand.ts';
 import { createPages } from '../../src/engine/pages.ts';
 import { createSeats } from '../../src/engine/seats.ts';
@@ -63,7 +64,7 @@ describe('rows of a step', () => {
     const counts = streams.map(({ generated }) => generated.length);
     expect(counts.reduce((sum, count) => sum + count)).toBe(48);
     const pages = createPages(8);
-    const seats = createSeats(4, 4, pages, createDemand());
+    const seats = createSeats(4, 4, pages, createDemand(createContents()));
     const [old, older, fresh] = streams.map((sequence): Sequence => ({ ...sequence, pages: [] }));
     seats.take(old!);
     seats.take(older!);

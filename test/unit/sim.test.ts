@@ -5,6 +5,9 @@ import { countLoads } from '../../bench/sim/loads.ts';
 import { a10g, inPlaces } from '../../bench/sim/machines.ts';
 import { createRandom } from '../../bench/sim/random.ts';
 import { simulate, type Result } from '../../bench/sim/simulate.ts';
+import { fixedSplit } from '../../bench/sim/split.ts';
+import { runTiers } from '../../bench/sim/tiers.ts';
+import { compareSplits, excess } from '../../bench/sim/unified.ts';
 import { generate, merge, type Popularity, type Workload } from '../../bench/sim/workload.ts';
 
 const WORKLOAD: Workload = {
@@ -84,13 +87,6 @@ describe('the simulator', () => {
     expect(decided(run())).toEqual(decided(result));
   });
 
-  test.each(['ms', { waiting: 16 }] as const)('its own composition decides as the engine does: %o', (pace) => {
-    for (const machine of [inPlaces(8, 4), a10g(0.05)]) {
-      const run = (policy: 'weblora' | 'parts') => simulate(machine, { trace, pace, policy, beginnings: 'shared' });
-      expect(decided(run('parts'))).toEqual(decided(run('weblora')));
-    }
-  });
-
   test('first come, first served begins requests in the order in which they came', () => {
     const machine = { ...inPlaces(32, 4), read: { ms: 0 } };
     const { outcomes } = simulate(machine, { trace, pace: 'ms', policy: 'first-come' });
@@ -116,6 +112,33 @@ describe('what the full bench asks, on a small scale', () => {
     const { times, steps } = flood({ seed: 1, weights, seconds: 15, demand: 1.5 });
     expect(steps).toBeGreaterThan(100);
     expect(times).toBeLessThanOrEqual(1.1);
+  });
+
+  test('many adapters that lie in four places', () => {
+    const { tiers, outcomes } = runTiers(400, 600);
+    expect(outcomes.every(({ end }) => end === 'finished')).toBe(true);
+    for (const tier of ['gpu', 'heap'] as const) expect(tiers[tier].evictions).toBeGreaterThan(0);
+    expect(tiers.heap.loads).toBe(tiers.reads.disk + tiers.reads.origin);
+    expect(tiers.heap.bytes).toBeLessThanOrEqual(64 * 2 ** 20);
+    expect(tiers.disk.loads - tiers.disk.evictions).toBeLessThanOrEqual(tiers.reads.origin);
+  });
+
+  test('a pool with a moving border needs no more than the best split of it at either end', { timeout: 120_000 }, () => {
+    const { many, few, whole } = compareSplits({ seed: 2, many: 300, few: 100 });
+    expect([excess(many) <= 0, excess(few) <= 0]).toEqual([true, true]);
+    // over so short a whole what is loaded when the border comes back weighs more than in the bench
+    const sums = whole.splits.map(({ loads, preemptions }) => loads + preemptions);
+    expect(whole.unified.loads + whole.unified.preemptions).toBeLessThan(sums[sums.length >> 1]!);
+  });
+
+  test('a border that leaves too few pages on a side serves nobody there', () => {
+    const trace = generate({ ...WORKLOAD, requests: 20 });
+    const machine = inPlaces(4, 4);
+    const run = (share: number) => simulate(machine, { trace, pace: 'ms', policy: 'weblora', variant: fixedSplit(share) });
+    const adapters = 31 / machine.pages; // each has 32
+    expect(run(adapters).outcomes.map(({ end }) => end)).toEqual(trace.map(() => 'unfit'));
+    expect(run(0.5).outcomes.every(({ end }) => end === 'finished')).toBe(true);
+    expect(() => run(1 - 1 / machine.pages)).toThrow('came to rest');
   });
 
   test('loads lie between the least and those of a cache that knows nothing of the queue', () => {

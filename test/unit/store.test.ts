@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
 import { indexedDbStore } from '../../src/adapters/store-idb.ts';
-import { memoryStore, storeKeys, type Store } from '../../src/adapters/store.ts';
+import { isQuota, memoryStore, recordOfBlob, storeFailed, storeKeys, type Store } from '../../src/adapters/store.ts';
 import { storeCases } from '../suites/stores.ts';
 
 describe('a store in memory', () => {
@@ -18,7 +18,14 @@ describe('keys', () => {
   test('name digest, layout, precision and shape', () => {
     const keys = storeKeys({ ...scope, model: 'SmolLM2' });
     expect(keys.blob('d1')).toBe('b:d1/1/half/ff');
-    expect(keys.record('pirate/2')).toBe('m:ff/SmolLM2/pirate/2');
+    expect(recordOfBlob(keys.blob('d1'))).toBe('m:b:d1/1/half/ff');
+    expect(keys.adapter('pirate/2')).toBe('m:a:ff/SmolLM2/pirate/2');
+    expect([keys.blob('d1'), 'b:d1/7/exact/ff', 'b:d1/1/half/f', 'b:d12/1/half/ff'].map((key) => keys.isBlobOf(key, 'd1'))).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ]);
   });
   test('keep models apart whatever they are called', () => {
     const names = ['a', 'a/b', 'a%2Fb', 'a/', '', '/', '%'];
@@ -34,14 +41,35 @@ test('IndexedDB that fails is store_failed, and is tried again', async () => {
   const store = indexedDbStore('db'); // this runtime has none
   const failure = { name: 'WebLoraError', code: 'store_failed', message: expect.stringContaining('"db"') };
   await expect(store.get('m:x')).rejects.toMatchObject(failure);
-  await expect(store.put('m:x', new Uint8Array(1))).rejects.toMatchObject(failure);
-  await expect(store.delete('m:x')).rejects.toMatchObject(failure);
+  await expect(store.put([['m:x', new Uint8Array(1)]])).rejects.toMatchObject(failure);
+  await expect(store.delete(['m:x'])).rejects.toMatchObject(failure);
   await expect(store.keys('m:')).rejects.toMatchObject(failure);
+  await expect(store.entries('m:')).rejects.toMatchObject(failure);
+  expect(isQuota(await store.get('m:x').catch((error: unknown) => error))).toBe(false);
   vi.stubGlobal('indexedDB', {
     open: () => {
       throw new DOMException('The quota is used up.', 'QuotaExceededError');
     },
   });
-  await expect(store.put('m:x', new Uint8Array(1))).rejects.toMatchObject({ message: expect.stringContaining('quota') });
+  const full = await store.put([['m:x', new Uint8Array(1)]]).catch((error: unknown) => error);
+  expect(full).toMatchObject({ message: expect.stringContaining('quota') });
+  expect(isQuota(full)).toBe(true);
   vi.unstubAllGlobals();
+});
+
+test('a store that is full is told from one that fails', () => {
+  class QuotaExceededError extends Error {
+    override readonly name = 'QuotaExceededError';
+  }
+  const full = [
+    new QuotaExceededError('x'),
+    Object.assign(new Error('x'), { code: 'ENOSPC' }),
+    Object.assign(new Error('x'), { code: 'EDQUOT' }),
+  ];
+  for (const cause of full)
+    expect([cause, storeFailed('x', cause), new Error('y', { cause: storeFailed('x', cause) })].map(isQuota)).toEqual([true, true, true]);
+  const round = new Error('x');
+  round.cause = round;
+  for (const other of [undefined, null, 'ENOSPC', new Error('QuotaExceededError'), storeFailed('x', new Error('no')), round])
+    expect(isQuota(other)).toBe(false);
 });

@@ -1,0 +1,251 @@
+import type { Placement } from '../adapters/cache.ts';
+import type { AdapterDisk, DiskOwner, HeldBlob } from '../adapters/disk.ts';
+import type { AdapterFacts, Move } from '../adapters/lower-tiers.ts';
+import { createAdapterPool, type AdapterPool } from '../adapters/pool.ts';
+import type { PackedAdapter } from '../adapters/sites.ts';
+import { WebLoraError } from '../errors.ts';
+import type { Model } from '../model/model.ts';
+import type { AdapterEntry, BytesInfo } from './adapter-entry.ts';
+import { createAdapterStore, onlyCopy } from './adapter-store.ts';
+import { createUploads } from './adapter-uploads.ts';
+import type { ReadBytes } from './adapter-reading.ts';
+import type { Core } from './core.ts';
+import type { ServingDevice } from './device.ts';
+import type { EventHub } from './events.ts';
+import type { Pace } from './pace.ts';
+import type { AdapterEvent, Tier } from './report-types.ts';
+import type { TierMeter } from './tier-meter.ts';
+
+/** The bytes of adapters in memory, on the GPU and in the store: carries out what `core` decides. By content. */
+export interface AdapterBytes {
+  /** What is known of the store is told to `core`. */
+  begin(): void;
+  /** Of bytes that were read, or lie in the store. */
+  info(content: string): BytesInfo | undefined;
+  facts(content: string): AdapterFacts | undefined;
+  inHeap(content: string): PackedAdapter | undefined;
+  /** A request or a load begins to need it. */
+  asked(content: string): void;
+  /**
+   * What was read is to be taken on, once the device and the store have room for it: `deliver` is called then, and what it calls tells
+   * `core` whose bytes they are and does what that decides. Where nobody wants them any more it calls nothing.
+   */
+  arrived(read: ReadBytes, deliver: (take: (entry: AdapterEntry) => void) => void): Promise<void>;
+  /** A decision of `core`. */
+  moved(move: Move): void;
+  /** Begins to write what is in memory to its place on the GPU. */
+  write(content: string, placement: Placement): void;
+  /** Goes on with it for so many milliseconds; `more`: it is not all there yet; `none`: there was nothing to do. */
+  upload(ms: number): 'none' | 'done' | 'more';
+  /** Fulfilled when it is there, or its place is another's. */
+  uploaded(content: string): Promise<void>;
+  /** The rank on the GPU of what is resident. */
+  rank4(content: string): number;
+  /** `core` forgot it. */
+  forgotten(content: string): void;
+  /** The device is gone. */
+  lost(): void;
+  /** Keeps what is known of an entry. */
+  note(entry: AdapterEntry): void;
+  /** Throws `adapter_too_large`. */
+  checkFits(entry: AdapterEntry, packed: PackedAdapter): void;
+  /** Fulfilled when the store has taken what was on its way there, and knows of it. */
+  settled(): Promise<void>;
+  readonly owner: DiskOwner;
+}
+
+export interface AdapterBytesParts {
+  readonly device: Pick<ServingDevice, 'model' | 'reserveRank'>;
+  readonly core: () => Pick<Core, 'cache' | 'traffic' | 'lower' | 'contents'>;
+  readonly disk: () => AdapterDisk | undefined;
+  readonly events: EventHub;
+  readonly meter: TierMeter;
+  readonly pace: Pace;
+  /** Registered ids of a content. */
+  readonly ids: (content: string) => readonly string[];
+  /** Whether the entry is the one behind its id. */
+  readonly isCurrent: (entry: AdapterEntry) => boolean;
+  /** Whether any entry, one that is still in use included, stands for a content. */
+  readonly isNamed: (content: string) => 'yes' | 'no';
+}
+
+interface Known extends BytesInfo {
+  readonly pages: number;
+  readonly stored: number;
+}
+
+export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
+  const { device, core, disk, events, meter, pace, ids, isCurrent, isNamed } = parts;
+  const heap = new Map<string, PackedAdapter>();
+  const known = new Map<string, Known>();
+  const resident = new Map<string, { readonly rank4: number; readonly bytes: number }>();
+  /** Since when what is not on the GPU is needed; and what was read for the load that is to come. */
+  const since = new Map<string, number>();
+  const fresh = new Set<string>();
+  let arriving: ReadBytes | undefined;
+  const pools = new WeakMap<Model, AdapterPool>(); // a device that is built again has a pool of its own
+  const pool = (): AdapterPool => {
+    const { model } = device;
+    const found = pools.get(model) ?? createAdapterPool(model.pool, model.shape.table);
+    pools.set(model, found);
+    return found;
+  };
+  const tell = (event: Omit<AdapterEvent, 'id'>, content: string): void => {
+    if (events.heard() === 'no') return;
+    for (const id of ids(content)) events.adapter({ ...event, id });
+  };
+  const pagesFor = (layerBytes: number): number => Math.max(1, Math.ceil(layerBytes / device.model.pool.pageBytes));
+  const { owner, store } = createAdapterStore(() => ({
+    disk: disk()!,
+    lower: () => core().lower,
+    meter,
+    isCurrent,
+    isNamed,
+    found: ({ digest, rank, bytes, stored, widest }: HeldBlob) =>
+      known.set(digest, { digest, rank, bytes, stored, pages: pagesFor(widest) }),
+    told: (kind, content, bytes, error) =>
+      tell({ kind, tier: 'disk', bytes, ...(error !== undefined && { message: wordsOf(error) }) }, content),
+  }));
+  const uploads = createUploads(pool, (content, ms) => {
+    const now = performance.now();
+    meter.took('heap', ms);
+    meter.took('gpu', now - (since.get(content) ?? now));
+    since.delete(content);
+    core().traffic.written(content);
+    tell({ kind: 'load', tier: 'gpu', bytes: resident.get(content)!.bytes }, content);
+  });
+
+  /** What is under way for the store; never rejected. */
+  const busy = new Set<Promise<void>>();
+  const follow = (work: Promise<void>): void => {
+    busy.add(work);
+    void work.then(() => busy.delete(work));
+  };
+  const keep = async ({ packed, entry }: ReadBytes): Promise<void> => {
+    await store.write(packed, known.get(packed.digest)!.stored, onlyCopy(entry));
+    await store.note(entry);
+  };
+  const moveInHeap = ({ kind, content }: Move): void => {
+    if (kind === 'load') heap.set(content, arriving!.packed);
+    const { bytes } = heap.get(content)!;
+    if (kind === 'load') meter.loaded('heap', bytes);
+    else meter.evicted('heap', bytes);
+    const from = arriving?.from;
+    tell(
+      { kind: kind === 'load' ? 'load' : 'evict', tier: 'heap', bytes, ...(kind === 'load' && from !== 'heap' && from && { from }) },
+      content,
+    );
+    if (kind === 'evict') heap.delete(content);
+  };
+  const moveOnDisk = ({ kind, content }: Move): void => {
+    if (kind === 'load') follow(keep(arriving!));
+    else if (kind === 'evict') store.drop(content);
+    else tell({ kind: 'fail', tier: 'disk', bytes: known.get(content)!.stored, message: FULL }, content);
+  };
+  const offGpu = (content: string): void => {
+    const bytes = resident.get(content)?.bytes;
+    if (bytes === undefined) return; // it was placed and displaced in one turn
+    resident.delete(content);
+    uploads.cancel(content);
+    meter.evicted('gpu', bytes);
+    tell({ kind: 'evict', tier: 'gpu', bytes }, content);
+  };
+  const factsOf = (packed: PackedAdapter): AdapterFacts => {
+    const { digest, rank, bytes } = packed;
+    const facts = { digest, bytes, pages: pool().pagesOf(packed), stored: disk()?.stored(packed) ?? 0 };
+    known.set(digest, { ...facts, rank });
+    return facts;
+  };
+
+  const take = (read: ReadBytes): void => {
+    const { packed, entry, from } = read;
+    const { digest } = packed;
+    const before = core().contents.of(entry.key);
+    const facts = factsOf(packed);
+    arriving = read;
+    fresh.add(digest);
+    const began = since.get(before);
+    if (began !== undefined && since.delete(before)) since.set(digest, began);
+    core().traffic.arrived(entry.key, facts, from === 'origin' ? 'origin' : 'disk', onlyCopy(entry));
+    arriving = undefined;
+  };
+
+  return {
+    owner,
+    begin: () => disk() && store.begin(),
+    info: (content) => known.get(content),
+    facts: (content) => known.get(content),
+    inHeap: (content) => heap.get(content),
+    asked: (content) => {
+      if (!since.has(content)) since.set(content, performance.now());
+    },
+    arrived: async (read, deliver) => {
+      const { packed, from } = read;
+      await device.reserveRank(packed.rank4);
+      if (disk() && from === 'origin') await store.room();
+      await new Promise<void>((resolve) => {
+        pace.read(core().contents.of(read.entry.key), () => {
+          deliver((entry) => take({ ...read, entry }));
+          resolve();
+        });
+      });
+    },
+    moved: (move) => {
+      if (move.tier === 'gpu') offGpu(move.content);
+      else if (move.tier === 'heap') moveInHeap(move);
+      else moveOnDisk(move);
+    },
+    write: (content, placement) => {
+      const packed = heap.get(content)!;
+      const { pageBytes } = device.model.pool;
+      const bytes = placement.pages * pageBytes * packed.layers.length;
+      meter.asked('heap', fresh.delete(content) ? 'miss' : 'hit');
+      meter.loaded('gpu', bytes);
+      if (!since.has(content)) since.set(content, performance.now());
+      resident.set(content, { rank4: packed.rank4, bytes });
+      uploads.begin(content, placement, packed);
+    },
+    upload: (ms) => {
+      if (uploads.isIdle()) return 'none';
+      uploads.go(ms);
+      return uploads.isIdle() ? 'done' : 'more';
+    },
+    uploaded: uploads.ended,
+    rank4: (content) => resident.get(content)!.rank4,
+    forgotten: (content) => {
+      const packed = heap.get(content);
+      if (packed && heap.delete(content)) meter.changed('heap', -packed.bytes);
+      for (const gone of [since, fresh]) gone.delete(content);
+      if (!core().lower.disk.has(content)) known.delete(content);
+    },
+    lost: () => uploads.clear(),
+    note: (entry) => {
+      if (disk()) follow(store.note(entry));
+    },
+    settled: async () => {
+      while (busy.size > 0) await Promise.all(busy);
+      await disk()?.settled();
+    },
+    checkFits: (entry, packed) => {
+      const needed = pool().pagesOf(packed);
+      if (needed > device.model.pool.pages - 1) throw tooLarge(entry, needed, device.model.pool);
+    },
+  };
+}
+
+const FULL = 'memory.disk (--disk-memory) has no room for it beside adapters that have no other origin. Raise it, or remove some.';
+
+/** What an error says. */
+export const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+function tooLarge({ id, name }: AdapterEntry, needed: number, { pages, pageBytes }: Model['pool']): WebLoraError {
+  const message = `"${id}" from ${name} needs ${needed} pages of ${pageBytes} bytes a layer; the pool has ${pages}`;
+  return new WebLoraError('adapter_too_large', `${message}. Raise memory.pool (--pool-memory).`);
+}
+
+/** The nearest tier that has a content's bytes. */
+export function tierOf({ cache, lower, traffic }: Pick<Core, 'cache' | 'lower' | 'traffic'>, adapter: string, content: string): Tier {
+  if (cache.has(content) && traffic.isResident(adapter)) return 'gpu';
+  if (lower.heap.has(content)) return 'heap';
+  return lower.disk.has(content) ? 'disk' : 'origin';
+}

@@ -1,0 +1,23 @@
+/** Options of `weblora chat` that take a word: it is theirs and no part of the message. */
+export const WITH_VALUE = [
+  'message',
+  'max-tokens',
+  'temperature',
+  'top-p',
+  'top-k',
+  'min-p',
+  'repetition-penalty',
+  'presence-penalty',
+  'frequency-penalty',
+  'seed',
+  'store',
+  'served-model-name',
+  'max-model-len',
+  'precision',
+  'pool-memory',
+  'heap-memory',
+  'disk-memory',
+  'max-num-seqs',
+  'max-num-batched-tokens',
+  'max-loras',
+];
