@@ -29,7 +29,7 @@ export interface Victim {
   readonly wanted: number | undefined;
 }
 
-/** What both tiers do with the keys that lie in them. A pin belongs to the key: it holds from `pin` to `unpin`, wherever the adapter is. */
+/** What all tiers do with the keys that lie in them. A pin belongs to the key: it holds from `pin` to `unpin`, wherever the adapter is. */
 export interface Kept {
   has(key: string): boolean;
   /** In no particular order. */

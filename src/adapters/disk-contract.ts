@@ -1,10 +1,15 @@
+import type { Slices } from '../slices.ts';
 import type { BlobRecord, KnownAdapter } from './records.ts';
 import type { PackedAdapter, SiteTable } from './sites.ts';
 
 /** An adapter's bytes in the store. */
-export interface HeldBlob extends Pick<BlobRecord, 'key' | 'digest' | 'rank' | 'bytes' | 'stored' | 'widest' | 'only'> {
+export interface HeldBlob extends Pick<BlobRecord, 'key' | 'digest' | 'rank' | 'bytes' | 'stored' | 'widest'> {
   /** Whether this model can use them: of its sites, in its precision and layout. */
   readonly own: 'yes' | 'no';
+  /**
+   * `copy`: an id is known for it that has no address to read it from again, or this engine wrote it as such and has not noted the id yet.
+   */
+  readonly only: 'copy' | undefined;
 }
 
 /** What was found to be otherwise than the owner knew. */
@@ -16,18 +21,16 @@ export interface DiskChange {
 
 /** Who decides what the store keeps. */
 export interface DiskOwner {
-  /** Others added or removed blobs, or bytes were found damaged, or were deleted with the last id that names them. */
+  /**
+   * Others added or removed blobs, or bytes were found damaged or gone, or were deleted with the last id that names them; or a blob has
+   * become, or is no longer, the only copy.
+   */
   change(change: DiskChange): void;
   /** There is no room for so many bytes: keys of the blobs to drop now, which count as gone from then on. None: nothing may leave. */
   shrink(bytes: number): readonly string[];
 }
 
 export interface DiskCounters {
-  /** Adapters that were read, asked for in vain, written, and deleted: for room, with their id, or because they were damaged. */
-  readonly reads: number;
-  readonly misses: number;
-  readonly writes: number;
-  readonly deletes: number;
   readonly failures: number;
   readonly lastFailure?: string;
 }
@@ -42,19 +45,28 @@ export interface AdapterDisk {
   key(digest: string): string;
   stored(packed: PackedAdapter): number;
   /**
-   * A stored adapter, when a write of it that is under way has ended; undefined where its bytes are missing or are not the ones that were
-   * written, which are then deleted and told to the owner. Throws `store_failed`.
+   * A stored adapter, or one whose write is under way; undefined where its bytes are missing or are not the ones that were written, which
+   * are then deleted: the owner is told. Throws `store_failed`.
    */
   read(digest: string): Promise<PackedAdapter | undefined>;
-  /** Keeps an adapter's bytes. They are safe when the promise is fulfilled. Where the store is full the owner is asked for room, once. Throws `store_failed`. */
+  /**
+   * Keeps an adapter's bytes. They are safe when the promise is fulfilled. Where the store is full the owner is asked for room, once.
+   * `copy`: they are the only copy until an id is noted for them, or the store is opened again. Throws `store_failed`.
+   */
   write(packed: PackedAdapter, only: 'copy' | undefined): Promise<void>;
-  /** Keeps what is known of an adapter, in place of what was known of its id. Throws `store_failed`. */
-  note(adapter: KnownAdapter): Promise<void>;
+  /** Keeps what is known of an adapter, in place of what was known of its id: the digest of that. Throws `store_failed`. */
+  note(adapter: KnownAdapter): Promise<string | undefined>;
   /** Deletes blobs. Ids that name them stay known. Throws `store_failed`. */
   drop(keys: readonly string[]): Promise<void>;
-  /** Deletes what is known of an id, and its blob where nobody else names that: the owner is told. Throws `store_failed`. */
-  forget(id: string): Promise<void>;
-  /** Deletes this model's blob of a digest that no id names any more: the owner is told. Throws `store_failed`. */
+  /**
+   * Deletes what is known of an id, and its bytes where nobody else names them: the owner is told. `keep`: somebody still needs the bytes,
+   * which stay what they were until `release`. Throws `store_failed`.
+   */
+  forget(id: string, blobs: 'keep' | 'delete'): Promise<void>;
+  /**
+   * Deletes the bytes of a digest, in whatever layout and precision, where no id names them any more: the owner is told. Throws
+   * `store_failed`.
+   */
   release(digest: string): Promise<void>;
   /** Fulfilled when every write and deletion so far has come to its end. */
   settled(): Promise<void>;
@@ -66,4 +78,6 @@ export interface DiskModel {
   /** Where the model was opened, whole: keeps models of one shape apart, also those whose addresses end alike. */
   readonly location: string;
   readonly precision: 'exact' | 'half';
+  /** Shared by all who compute at the same time. Default: slices of 4 ms of its own. */
+  readonly slices?: Slices | undefined;
 }

@@ -1,6 +1,8 @@
+import { createNames, namedBy } from './disk-names.ts';
+import type { DiskNames, Named } from './disk-names.ts';
 import { decodeAdapterRecord, decodeBlobRecord, isLaterRecord } from './records.ts';
 import type { BlobRecord, KnownAdapter } from './records.ts';
-import { BLOB_RECORDS } from './store.ts';
+import { ADAPTER_RECORDS, BLOB_RECORDS, recordOfBlob } from './store.ts';
 import type { Store, StoreEntry, StoreKeys } from './store.ts';
 
 /**
@@ -14,7 +16,7 @@ const OLD_RECORD = /^m:[\da-f]{64}\//;
 /** What others did to the store since it was last looked at. */
 export interface IndexChange {
   readonly gone: readonly string[];
-  /** New ones, and those that others say are, or are no longer, the only copy. */
+  /** New ones, and those that have become, or are no longer, the only copy. */
   readonly added: readonly BlobRecord[];
 }
 
@@ -22,28 +24,37 @@ export interface IndexChange {
 export interface DiskIndex {
   blob(key: string): BlobRecord | undefined;
   blobs(): readonly BlobRecord[];
+  /** In whatever layout, precision and shape. */
+  blobsOf(digest: string): readonly BlobRecord[];
   setBlob(record: BlobRecord): void;
   dropBlob(key: string): void;
+  /**
+   * Whether a blob is the only copy of what somebody can ask for: a record names it that has no address, or it was `keep`, until it is
+   * dropped or `noted`.
+   */
+  only(key: string): 'copy' | undefined;
+  keep(key: string): void;
+  noted(key: string): void;
   /** Of this model, as of the start. */
   readonly known: readonly KnownAdapter[];
-  /** Reads the records of blobs again where somebody else changed the store, or where `distrust` was called. */
+  /** What the adapters' records name. */
+  names(): DiskNames;
+  /** Reads the records again where somebody else changed the store, or where `distrust` was called. */
   refresh(): Promise<IndexChange>;
   /** The next `refresh` reads the records, whoever changed them. */
   distrust(): void;
   /**
-   * What a change of the store has to write first: whoever finds it looks at a store that is as it was, or changed. `rewritten`: a blob's
-   * record takes another's place, so that others have to read those that they know, too.
+   * What a change of the store has to write first: whoever finds it looks at a store that is as it was, or changed. `rewritten`: a record
+   * that says otherwise takes another's place, so that others have to read those that they know, too.
    */
   nextGeneration(what: 'keys' | 'rewritten'): StoreEntry;
-  /** The digests that adapters' records in the store name, by the records' keys; of all models of this shape. */
-  digests(): Promise<ReadonlyMap<string, string>>;
-  /** What a record was made to name; undefined where it was deleted. */
-  setDigest(key: string, digest: string | undefined): void;
 }
 
 /** An index that knows of nothing yet: of a store that cannot be read. It looks before the first change. */
 export function unreadIndex(store: Store, keys: StoreKeys): DiskIndex {
-  return createIndex(store, keys, { blobs: new Map(), adapters: undefined, generation: undefined });
+  const index = createIndex(store, keys, { blobs: new Map(), adapters: [], generation: undefined });
+  index.distrust();
+  return index;
 }
 
 /**
@@ -59,19 +70,22 @@ export async function openIndex(
   cleaning: (error: unknown) => void,
 ): Promise<DiskIndex> {
   const generation = wordOf(await store.get(GENERATION));
-  const [all, records, adapters] = await Promise.all([store.keys('b:'), store.entries(BLOB_RECORDS), store.entries(keys.shapePrefix)]);
+  const [all, records, entries] = await Promise.all([store.keys('b:'), store.entries(BLOB_RECORDS), store.entries(ADAPTER_RECORDS)]);
   const bytes = new Set(all);
   const blobs = new Map<string, BlobRecord>();
   // Who has written a generation has swept these, too.
   const waste = generation === undefined ? (await store.keys('m:')).filter((key) => OLD_RECORD.test(key)) : [];
   for (const [key, content] of records) {
-    const blob = key.slice(2);
-    const record = decodeBlobRecord(blob, content);
-    if (record && bytes.delete(blob)) blobs.set(blob, record);
-    else if (isLaterRecord(content)) bytes.delete(blob);
+    const record = decodeBlob(key, content);
+    if (record && bytes.delete(record.key)) blobs.set(key, record);
+    else if (isLaterRecord(content)) bytes.delete(key.slice(2));
     else waste.push(key);
   }
   waste.push(...bytes);
+  const adapters = entries.flatMap(([key, content]): AdapterRow[] => {
+    const adapter = decodeAdapterRecord(content);
+    return adapter ? [[key, adapter]] : [];
+  });
   const index = createIndex(store, keys, { blobs, adapters, generation });
   if (mode === 'sweep' && waste.length > 0) {
     try {
@@ -85,33 +99,57 @@ export async function openIndex(
   return index;
 }
 
+type AdapterRow = readonly [key: string, adapter: KnownAdapter];
+
 interface Listed {
+  /** By the keys of their records. */
   readonly blobs: Map<string, BlobRecord>;
-  readonly adapters: readonly StoreEntry[] | undefined;
+  readonly adapters: readonly AdapterRow[];
   readonly generation: string | undefined;
 }
 
 function createIndex(store: Store, keys: StoreKeys, listed: Listed): DiskIndex {
   let { blobs, generation } = listed;
   let trusted: 'yes' | 'no' = 'yes';
-  const adapters = listed.adapters && readAdapters(listed.adapters);
-  let names = adapters && digestsOf(adapters);
-  const known = (adapters ?? []).flatMap(([key, adapter]) => (key === keys.adapter(adapter.id) ? [adapter] : []));
+  let names = createNames(listed.adapters.map(([key, adapter]) => [key, namedBy(adapter)]));
+  let digests = byDigest(blobs);
+  const kept = new Set<string>();
+  const only = (key: string): 'copy' | undefined => (kept.has(key) || names.count(key).copies > 0 ? 'copy' : undefined);
   return {
-    blob: (key) => blobs.get(key),
+    blob: (key) => blobs.get(recordOfBlob(key)),
     blobs: () => [...blobs.values()],
-    setBlob: (record) => void blobs.set(record.key, record),
-    dropBlob: (key) => void blobs.delete(key),
-    known,
+    blobsOf: (digest) => digests.get(digest) ?? [],
+    setBlob: (record) => {
+      blobs.set(recordOfBlob(record.key), record);
+      const others = (digests.get(record.digest) ?? []).filter(({ key }) => key !== record.key);
+      digests.set(record.digest, [...others, record]);
+    },
+    dropBlob: (key) => {
+      kept.delete(key);
+      const record = blobs.get(recordOfBlob(key));
+      if (!record) return;
+      blobs.delete(recordOfBlob(key));
+      const others = digests.get(record.digest)!.filter((other) => other.key !== key);
+      if (others.length === 0) digests.delete(record.digest);
+      else digests.set(record.digest, others);
+    },
+    only,
+    keep: (key) => void kept.add(key),
+    noted: (key) => void kept.delete(key),
+    known: listed.adapters.flatMap(([key, adapter]) => (key === keys.adapter(adapter.id) ? [adapter] : [])),
+    names: () => names,
     refresh: async () => {
       const word = wordOf(await store.get(GENERATION));
       if (word === generation && trusted === 'yes') return { gone: [], added: [] };
-      const same = trusted === 'yes' && secondOf(word) === secondOf(generation) ? blobs : new Map<string, BlobRecord>();
-      const found = await readBlobs(store, same);
-      const gone = [...blobs.keys()].filter((key) => !found.has(key));
-      const added = [...found.values()].filter(({ key, only }) => !blobs.has(key) || blobs.get(key)!.only !== only);
+      const same = trusted === 'yes' && secondOf(word) === secondOf(generation);
+      const found = await readRecords(store, BLOB_RECORDS, same ? blobs : new Map<string, BlobRecord>(), decodeBlob);
+      const named = await readRecords(store, ADAPTER_RECORDS, same ? names.entries() : new Map<string, Named>(), decodeNamed);
+      const before = new Map([...blobs.values()].map(({ key }) => [key, only(key)]));
+      names = createNames(named);
+      const gone = [...before.keys()].filter((key) => !found.has(recordOfBlob(key)));
+      const added = [...found.values()].filter(({ key }) => !before.has(key) || before.get(key) !== only(key));
       blobs = found;
-      names = undefined;
+      digests = byDigest(found);
       generation = word;
       trusted = 'yes';
       return { gone, added };
@@ -121,30 +159,53 @@ function createIndex(store: Store, keys: StoreKeys, listed: Listed): DiskIndex {
       generation = `${randomWord()} ${what === 'keys' ? secondOf(generation) : randomWord()}`;
       return [GENERATION, new TextEncoder().encode(generation)];
     },
-    digests: async () => (names ??= digestsOf(readAdapters(await store.entries(keys.shapePrefix)))),
-    setDigest: (key, digest) => {
-      if (digest === undefined) names?.delete(key);
-      else names?.set(key, digest);
-    },
   };
+}
+
+function byDigest(blobs: ReadonlyMap<string, BlobRecord>): Map<string, BlobRecord[]> {
+  const digests = new Map<string, BlobRecord[]>();
+  for (const record of blobs.values()) {
+    const others = digests.get(record.digest);
+    if (others) others.push(record);
+    else digests.set(record.digest, [record]);
+  }
+  return digests;
+}
+
+function decodeBlob(key: string, bytes: Uint8Array): BlobRecord | undefined {
+  return decodeBlobRecord(key.slice(2), bytes);
+}
+
+function decodeNamed(_key: string, bytes: Uint8Array): Named | undefined {
+  const adapter = decodeAdapterRecord(bytes);
+  return adapter && namedBy(adapter);
 }
 
 /** More new records than this are read with all others at once. */
 const MOST_SINGLE_READS = 64;
 
-/** All blob records; of those that are known only the keys are read. */
-async function readBlobs(store: Store, known: ReadonlyMap<string, BlobRecord>): Promise<Map<string, BlobRecord>> {
-  const names = known.size === 0 ? [] : await store.keys(BLOB_RECORDS);
-  const fresh = names.filter((name) => !known.has(name.slice(2)));
-  const one = async (name: string): Promise<StoreEntry[]> => {
-    const bytes = await store.get(name);
-    return bytes ? [[name, bytes]] : [];
+/** All records whose keys begin with this, by key; of those that are known only the keys are read. */
+async function readRecords<T>(
+  store: Store,
+  prefix: string,
+  known: ReadonlyMap<string, T>,
+  decode: (key: string, bytes: Uint8Array) => T | undefined,
+): Promise<Map<string, T>> {
+  const all = known.size === 0 ? [] : await store.keys(prefix);
+  const fresh = all.filter((key) => !known.has(key));
+  const one = async (key: string): Promise<StoreEntry[]> => {
+    const bytes = await store.get(key);
+    return bytes ? [[key, bytes]] : [];
   };
   const single = known.size > 0 && fresh.length <= MOST_SINGLE_READS;
-  const read = single ? (await Promise.all(fresh.map(one))).flat() : await store.entries(BLOB_RECORDS);
-  const kept = single ? names.flatMap((name) => known.get(name.slice(2)) ?? []) : [];
-  const decoded = read.flatMap(([name, bytes]) => decodeBlobRecord(name.slice(2), bytes) ?? []);
-  return new Map([...kept, ...decoded].map((record) => [record.key, record]));
+  const read = single ? (await Promise.all(fresh.map(one))).flat() : await store.entries(prefix);
+  const found = new Map<string, T>();
+  for (const key of single ? all : []) if (known.has(key)) found.set(key, known.get(key)!);
+  for (const [key, bytes] of read) {
+    const record = decode(key, bytes);
+    if (record) found.set(key, record);
+  }
+  return found;
 }
 
 function randomWord(): string {
@@ -153,19 +214,6 @@ function randomWord(): string {
 
 function secondOf(generation: string | undefined): string {
   return generation?.split(' ')[1] ?? '';
-}
-
-type AdapterRow = readonly [key: string, adapter: KnownAdapter];
-
-function readAdapters(entries: readonly StoreEntry[]): AdapterRow[] {
-  return entries.flatMap(([key, bytes]): AdapterRow[] => {
-    const adapter = decodeAdapterRecord(bytes);
-    return adapter ? [[key, adapter]] : [];
-  });
-}
-
-function digestsOf(adapters: readonly AdapterRow[]): Map<string, string> {
-  return new Map(adapters.map(([key, { digest }]) => [key, digest]));
 }
 
 function wordOf(bytes: Uint8Array | undefined): string | undefined {

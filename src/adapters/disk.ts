@@ -1,13 +1,14 @@
 import { openIndex, unreadIndex } from './disk-index.ts';
 import type { DiskIndex } from './disk-index.ts';
 import type { AdapterDisk, DiskModel, DiskOwner } from './disk-contract.ts';
-import { dropBlobs, forgetAdapter, heldBlob, noteAdapter, readBlob, releaseBlob, writeBlob } from './disk-changes.ts';
-import type { DiskParts } from './disk-changes.ts';
+import { dropBlobs, forgetAdapter, noteAdapter, readBlob, releaseBlob, writeBlob } from './disk-changes.ts';
+import { heldBlob, tell } from './disk-parts.ts';
+import type { DiskParts } from './disk-parts.ts';
 import { createTurns, failureCounter } from './disk-turns.ts';
 import type { CountFailure, Counters } from './disk-turns.ts';
+import { createSlices } from '../slices.ts';
 import { sha256 } from './digest.ts';
 import { hashSiteTable, LAYOUT_VERSION, storedBytes } from './records.ts';
-import type { BlobRecord } from './records.ts';
 import { storeKeys } from './store.ts';
 import type { Store, StoreKeys } from './store.ts';
 
@@ -21,23 +22,23 @@ export type { KnownAdapter } from './records.ts';
  */
 export async function openAdapterDisk(store: Store, model: DiskModel, on: DiskOwner): Promise<AdapterDisk> {
   const keys = await keysOf(model);
-  const counters: Counters = { reads: 0, misses: 0, writes: 0, deletes: 0, failures: 0 };
+  const counters: Counters = { failures: 0 };
   const fail = failureCounter(counters);
   const index = await open(store, keys, fail);
-  const held = (record: BlobRecord) => heldBlob(record, keys);
+  const slices = model.slices ?? createSlices();
   const found = index.blobs().toSorted((a, b) => a.usedAt - b.usedAt || (a.key < b.key ? -1 : 1));
-  const turns = createTurns(store, index, fail, ({ gone, added }) => on.change({ gone, held: added.map(held) }));
-  const parts: DiskParts = { store, model, keys, index, counters, fail, on, turns, writing: new Map(), used: new Set() };
+  const turns = createTurns(store, index, fail, ({ gone, added }) => tell(parts, gone, added));
+  const parts: DiskParts = { store, model, keys, index, slices, fail, on, turns, writing: new Map(), leaving: new Map(), used: new Set() };
   return {
     known: index.known,
-    held: found.map(held),
+    held: found.map((record) => heldBlob(parts, record)),
     key: keys.blob,
     stored: storedBytes,
     read: (digest) => readBlob(parts, digest),
     write: (packed, only) => writeBlob(parts, packed, only),
     note: (adapter) => noteAdapter(parts, adapter),
     drop: (blobs) => dropBlobs(parts, blobs),
-    forget: (id) => forgetAdapter(parts, id),
+    forget: (id, blobs) => forgetAdapter(parts, id, blobs),
     release: (digest) => releaseBlob(parts, digest),
     settled: turns.settled,
     counters: () => ({ ...counters }),

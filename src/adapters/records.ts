@@ -1,3 +1,4 @@
+import type { Slices } from '../slices.ts';
 import { sha256 } from './digest.ts';
 import type { PackedAdapter, PackedLayer, PackedMatrix, SiteTable } from './sites.ts';
 
@@ -44,12 +45,16 @@ export function storedBytes(packed: PackedAdapter): number {
   return 8 + headerOf(packed).length + packed.layers.reduce((sum, { words }) => sum + words.byteLength, 0);
 }
 
+/** So many bytes are copied or hashed in one go: a millisecond or two. */
+const PIECE_BYTES = 4 << 20;
+
 /**
  * A packed adapter as bytes: two little-endian words (magic, length of the header), the header as JSON padded to 4 bytes, then every
- * layer's words in order. The same adapter gives the same bytes.
+ * layer's words in order. The same adapter gives the same bytes. The thread is given back as the slices say.
  */
-export function encodeAdapter(packed: PackedAdapter): Uint8Array<ArrayBuffer> {
+export async function encodeAdapter(packed: PackedAdapter, slices: Slices): Promise<Uint8Array<ArrayBuffer>> {
   const { layers } = packed;
+  await slices.pause();
   const text = new TextEncoder().encode(headerOf(packed));
   const bytes = new Uint8Array(8 + text.length + layers.reduce((sum, { words }) => sum + words.byteLength, 0));
   const view = new DataView(bytes.buffer);
@@ -58,10 +63,30 @@ export function encodeAdapter(packed: PackedAdapter): Uint8Array<ArrayBuffer> {
   bytes.set(text, 8);
   let at = 8 + text.length;
   for (const { words } of layers) {
-    bytes.set(new Uint8Array(words.buffer, words.byteOffset, words.byteLength), at);
-    at += words.byteLength;
+    for (const piece of pieces(new Uint8Array(words.buffer, words.byteOffset, words.byteLength))) {
+      await slices.pause();
+      bytes.set(piece, at);
+      at += piece.length;
+    }
   }
   return bytes;
+}
+
+/**
+ * SHA-256 (hex) of bytes as stored; of more than one piece the SHA-256 of their hashes, one after the other: each call copies what it
+ * hashes. The thread is given back as the slices say.
+ */
+export async function hashStored(bytes: Uint8Array<ArrayBuffer>, slices: Slices): Promise<string> {
+  const hashes: string[] = [];
+  for (const piece of pieces(bytes)) {
+    await slices.pause();
+    hashes.push(await sha256(piece));
+  }
+  return hashes.length === 1 ? hashes[0]! : sha256(new TextEncoder().encode(hashes.join('')));
+}
+
+function* pieces<T extends ArrayBufferLike>(bytes: Uint8Array<T>): Generator<Uint8Array<T>> {
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES);
 }
 
 /**
@@ -141,7 +166,7 @@ export interface BlobRecord {
   readonly key: string;
   /** Of what the adapter computes: `PackedAdapter.digest`. */
   readonly digest: string;
-  /** Of the bytes as stored: what a read checks. */
+  /** Of the bytes as stored, by `hashStored`: what a read checks. */
   readonly sha256: string;
   readonly rank: number;
   /** Bytes on the GPU and in memory: `PackedAdapter.bytes`. */
@@ -152,8 +177,6 @@ export interface BlobRecord {
   readonly widest: number;
   /** Milliseconds since 1970; to the hour, as reading an adapter shall not mean writing each time. */
   readonly usedAt: number;
-  /** `copy`: there is no address to fetch the adapter from again. */
-  readonly only: 'copy' | undefined;
 }
 
 /** A registered adapter as a store remembers it, also when its bytes have left the store. */
@@ -180,10 +203,9 @@ export function decodeBlobRecord(key: string, bytes: Uint8Array): BlobRecord | u
   const record = parseObject(bytes);
   const digest = key.slice(2, 66);
   if (record?.['version'] !== RECORD_VERSION || !key.startsWith('b:') || key[66] !== '/' || !isHash(digest)) return undefined;
-  const { sha256: hash, rank, bytes: size, stored, widest, usedAt, only } = record;
+  const { sha256: hash, rank, bytes: size, stored, widest, usedAt } = record;
   if (!isHash(hash) || !isCount(rank) || !isCount(size) || !isCount(stored) || !isCount(widest) || !isTime(usedAt)) return undefined;
-  if (only !== undefined && only !== 'copy') return undefined;
-  return { key, digest, sha256: hash, rank, bytes: size, stored, widest, usedAt, only };
+  return { key, digest, sha256: hash, rank, bytes: size, stored, widest, usedAt };
 }
 
 /** A record as bytes: JSON. */

@@ -1,4 +1,4 @@
-import { oneAtATime, storeFailed } from './store.ts';
+import { oneAtATime, storeFailed, wholeBuffer } from './store.ts';
 import type { Store, StoreEntry } from './store.ts';
 
 type Library = typeof import('idb-keyval');
@@ -43,9 +43,9 @@ export function indexedDbStore(name = 'weblora'): Store {
       }),
     put: async (entries) => {
       if (entries.length === 0) return;
-      // A view is cloned with the whole buffer under it; and the bytes are the caller's again when this call has returned.
-      const copies = entries.map(([key, bytes]): [string, Uint8Array<ArrayBuffer>] => [key, bytes.slice()]);
-      await run(`keep ${inWords(copies.map(([key]) => key))}`, ({ setMany }, use) => setMany(copies, use));
+      // A view is cloned with the whole buffer under it.
+      const whole = entries.map(([key, bytes]): [string, Uint8Array<ArrayBuffer>] => [key, wholeBuffer(bytes)]);
+      await run(`keep ${inWords(whole.map(([key]) => key))}`, ({ setMany }, use) => setMany(whole, use));
     },
     delete: async (keys) => {
       if (keys.length > 0) await run(`delete ${inWords(keys)}`, ({ delMany }, use) => delMany([...keys], use));

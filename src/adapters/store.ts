@@ -12,8 +12,8 @@ export interface Store {
   /** A copy of what was last put there; undefined where nothing is. */
   get(key: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /**
-   * Keeps copies of all of these, in place of what was there: all or none where the store can do that, else in this order, each whole.
-   * They are safe when the promise is fulfilled.
+   * Keeps all of these, in place of what was there: all or none where the store can do that, else in this order, each whole. They are
+   * safe when the promise is fulfilled. The bytes are the store's from this call on: the caller changes them no more.
    */
   put(entries: readonly StoreEntry[]): Promise<void>;
   /** All or none where the store can do that, else in this order. Nothing happens to a key that holds nothing. */
@@ -36,7 +36,7 @@ export function memoryStore(): Store {
   return {
     get: async (key) => values.get(key)?.slice(),
     put: async (entries) => {
-      for (const [key, bytes] of entries) values.set(key, bytes.slice());
+      for (const [key, bytes] of entries) values.set(key, wholeBuffer(bytes));
     },
     delete: async (gone) => {
       for (const key of gone) values.delete(key);
@@ -45,6 +45,11 @@ export function memoryStore(): Store {
     entries: async (prefix) => keys(prefix).map((key): StoreEntry => [key, values.get(key)!.slice()]),
     exclusive: oneAtATime(),
   };
+}
+
+/** Bytes with nothing around them: a copy where they are a part of a larger buffer, which would be kept with them. */
+export function wholeBuffer(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
 }
 
 /** `Store.exclusive` among the callers of one object. */
@@ -79,10 +84,6 @@ export function isQuota(error: unknown): boolean {
 
 /** Where records and bytes of one model's adapters lie in a store. */
 export interface StoreKeys {
-  /** Begins the keys of the adapter records of every model of this shape: only they can share bytes. */
-  readonly shapePrefix: string;
-  /** Begins the keys of this model's adapter records. */
-  readonly modelPrefix: string;
   /** `m:a:shape/model/id` */
   adapter(id: string): string;
   /** `b:digest/layoutVersion/precision/shape` */
@@ -91,12 +92,23 @@ export interface StoreKeys {
   isBlobOf(key: string, digest: string): boolean;
 }
 
-/** Begins the keys of all blob records. */
+/** Begin the keys of all blob records, and of the adapter records of all models. */
 export const BLOB_RECORDS = 'm:b:';
+export const ADAPTER_RECORDS = 'm:a:';
 
 /** The record of a blob: `m:b:digest/…` for `b:digest/…`. */
 export function recordOfBlob(blob: string): string {
   return `m:${blob}`;
+}
+
+/** `digest/shape`: what models of one shape share, in whatever layout and precision it lies there. */
+export function bytesOfBlob(blob: string): string {
+  return blob.slice('b:'.length, blob.indexOf('/')) + blob.slice(blob.lastIndexOf('/'));
+}
+
+/** The `bytesOfBlob` of the blobs that an adapter's record names. */
+export function bytesOfRecord(record: string, digest: string): string {
+  return `${digest}/${record.slice(ADAPTER_RECORDS.length).split('/', 1)[0]}`;
 }
 
 /** What a model's keys are made of. */
@@ -111,13 +123,10 @@ export interface StoreScope {
 
 /** The keys of one model in one precision. Ids and names may hold any character: an id comes last, and the name is escaped. */
 export function storeKeys({ shape, model, layoutVersion, precision }: StoreScope): StoreKeys {
-  const shapePrefix = `m:a:${shape}/`;
-  const modelPrefix = `${shapePrefix}${model.replace(/[%/]/g, encodeURIComponent)}/`;
+  const modelPrefix = `${ADAPTER_RECORDS}${shape}/${model.replace(/[%/]/g, encodeURIComponent)}/`;
   return {
-    shapePrefix,
-    modelPrefix,
     adapter: (id) => modelPrefix + id,
     blob: (digest) => `b:${digest}/${layoutVersion}/${precision}/${shape}`,
-    isBlobOf: (key, digest) => key.startsWith(`b:${digest}/`) && key.endsWith(`/${shape}`),
+    isBlobOf: (key, digest) => bytesOfBlob(key) === `${digest}/${shape}`,
   };
 }

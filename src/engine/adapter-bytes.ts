@@ -14,6 +14,7 @@ import type { ServingDevice } from './device.ts';
 import type { EventHub } from './events.ts';
 import type { Pace } from './pace.ts';
 import type { AdapterEvent, Tier } from './report-types.ts';
+import { atMost } from './shared-task.ts';
 import type { TierMeter } from './tier-meter.ts';
 
 /** The bytes of adapters in memory, on the GPU and in the store: carries out what `core` decides. By content. */
@@ -21,11 +22,10 @@ export interface AdapterBytes {
   /** What is known of the store is told to `core`. */
   begin(): void;
   /** Of bytes that were read, or lie in the store. */
-  info(content: string): BytesInfo | undefined;
-  facts(content: string): AdapterFacts | undefined;
+  known(content: string): (BytesInfo & AdapterFacts) | undefined;
   inHeap(content: string): PackedAdapter | undefined;
-  /** A request or a load begins to need it. */
-  asked(content: string): void;
+  /** A request or a load begins to need it, and reads it. */
+  asked<T>(content: string, read: () => Promise<T>): Promise<T>;
   /**
    * What was read is to be taken on, once the device and the store have room for it: `deliver` is called then, and what it calls tells
    * `core` whose bytes they are and does what that decides. Where nobody wants them any more it calls nothing.
@@ -61,23 +61,16 @@ export interface AdapterBytesParts {
   readonly events: EventHub;
   readonly meter: TierMeter;
   readonly pace: Pace;
-  /** Registered ids of a content. */
-  readonly ids: (content: string) => readonly string[];
+  /** The entries of a content, those that are only still in use included. */
+  readonly namesOf: (content: string) => readonly AdapterEntry[];
   /** Whether the entry is the one behind its id. */
   readonly isCurrent: (entry: AdapterEntry) => boolean;
-  /** Whether any entry, one that is still in use included, stands for a content. */
-  readonly isNamed: (content: string) => 'yes' | 'no';
-}
-
-interface Known extends BytesInfo {
-  readonly pages: number;
-  readonly stored: number;
 }
 
 export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
-  const { device, core, disk, events, meter, pace, ids, isCurrent, isNamed } = parts;
+  const { device, core, disk, events, meter, pace, namesOf, isCurrent } = parts;
   const heap = new Map<string, PackedAdapter>();
-  const known = new Map<string, Known>();
+  const known = new Map<string, BytesInfo & AdapterFacts>();
   const resident = new Map<string, { readonly rank4: number; readonly bytes: number }>();
   /** Since when what is not on the GPU is needed; and what was read for the load that is to come. */
   const since = new Map<string, number>();
@@ -92,7 +85,7 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
   };
   const tell = (event: Omit<AdapterEvent, 'id'>, content: string): void => {
     if (events.heard() === 'no') return;
-    for (const id of ids(content)) events.adapter({ ...event, id });
+    for (const entry of namesOf(content)) if (isCurrent(entry)) events.adapter({ ...event, id: entry.id });
   };
   const pagesFor = (layerBytes: number): number => Math.max(1, Math.ceil(layerBytes / device.model.pool.pageBytes));
   const { owner, store } = createAdapterStore(() => ({
@@ -100,7 +93,7 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
     lower: () => core().lower,
     meter,
     isCurrent,
-    isNamed,
+    isNamed: (content) => (namesOf(content).length > 0 ? 'yes' : 'no'),
     found: ({ digest, rank, bytes, stored, widest }: HeldBlob) =>
       known.set(digest, { digest, rank, bytes, stored, pages: pagesFor(widest) }),
     told: (kind, content, bytes, error) =>
@@ -173,11 +166,16 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
   return {
     owner,
     begin: () => disk() && store.begin(),
-    info: (content) => known.get(content),
-    facts: (content) => known.get(content),
+    known: (content) => known.get(content),
     inHeap: (content) => heap.get(content),
-    asked: (content) => {
+    asked: async (content, read) => {
       if (!since.has(content)) since.set(content, performance.now());
+      try {
+        return await read();
+      } catch (error) {
+        since.delete(content);
+        throw error;
+      }
     },
     arrived: async (read, deliver) => {
       const { packed, from } = read;
@@ -215,16 +213,18 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
     forgotten: (content) => {
       const packed = heap.get(content);
       if (packed && heap.delete(content)) meter.changed('heap', -packed.bytes);
-      for (const gone of [since, fresh]) gone.delete(content);
-      if (!core().lower.disk.has(content)) known.delete(content);
+      for (const gone of [since, fresh, known]) gone.delete(content);
     },
     lost: () => uploads.clear(),
     note: (entry) => {
       if (disk()) follow(store.note(entry));
     },
     settled: async () => {
-      while (busy.size > 0) await Promise.all(busy);
-      await disk()?.settled();
+      const all = async (): Promise<void> => {
+        while (busy.size > 0) await Promise.all(busy);
+        await disk()?.settled();
+      };
+      await atMost(LONGEST_CLOSE_MS, all());
     },
     checkFits: (entry, packed) => {
       const needed = pool().pagesOf(packed);
@@ -232,6 +232,9 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
     },
   };
 }
+
+/** A store that does not answer keeps nobody from closing. */
+const LONGEST_CLOSE_MS = 30_000;
 
 const FULL = 'memory.disk (--disk-memory) has no room for it beside adapters that have no other origin. Raise it, or remove some.';
 

@@ -1,6 +1,6 @@
 import { WebLoraError } from '../errors.ts';
 import { openFiles } from '../formats/folder-files.ts';
-import { isFileBytes } from '../formats/folder.ts';
+import { isFileBytes, settleAddress } from '../formats/folder.ts';
 import type { AdapterInfo, Source, Tier } from './types.ts';
 
 /** An adapter and what is known of it. Requests hold the entry, so what replaces it later does not touch them. */
@@ -12,7 +12,7 @@ export interface AdapterEntry {
   state: 'registered' | 'asked';
   /** `resolve`: what it answered is let go of once it was read, where it is no address, and asked for again. */
   by: 'add' | 'resolve';
-  /** Where it can be read from again. Undefined for what only the store has, and where `resolve` is to be asked. */
+  /** Where it can be read from again, as `originOf` gives it. Undefined for what only the store has, and where `resolve` is to be asked. */
   origin: Source | undefined;
   /** Its source in words. */
   name: string;
@@ -26,7 +26,6 @@ export interface AdapterEntry {
   /** Whether the store knows all of this. */
   noted: 'yes' | 'no';
   resolving: Promise<void> | undefined;
-  checking: Promise<void> | undefined;
 }
 
 type Given = Pick<AdapterEntry, 'key' | 'id' | 'state' | 'origin' | 'name'> & Partial<AdapterEntry>;
@@ -41,7 +40,6 @@ export function createEntry(given: Given): AdapterEntry {
     pin: 'no',
     noted: 'no',
     resolving: undefined,
-    checking: undefined,
     ...given,
   };
 }
@@ -49,6 +47,14 @@ export function createEntry(given: Given): AdapterEntry {
 /** A source that is a path, an address or a hub id, as text: what a store can remember. Undefined for files, bytes and folder objects. */
 export function sourceAddress(source: Source): string | undefined {
   return typeof source === 'string' || source instanceof URL ? String(source) : undefined;
+}
+
+/**
+ * A source as an entry keeps it: addresses as what they mean here and now, so that they can be compared, remembered, and found again
+ * from elsewhere.
+ */
+export function originOf(source: Source): Source {
+  return typeof source === 'string' || source instanceof URL ? settleAddress(source) : source;
 }
 
 /** A source in words: what people typed, or the name of what they dropped. Throws `TypeError` for what is no source. */
@@ -64,7 +70,7 @@ export function sourceName(source: Source): string {
   );
 }
 
-/** The same path or address, or the same object. */
+/** The same path or address, or the same object; both as `originOf` gives them. */
 export function isSameSource(a: Source, b: Source): boolean {
   return a === b || (sourceAddress(a) !== undefined && sourceAddress(a) === sourceAddress(b));
 }

@@ -1,6 +1,10 @@
 import type { PackedAdapter } from '../adapters/sites.ts';
+import { WebLoraError } from '../errors.ts';
+import type { Folder } from '../formats/folder.ts';
 import type { AdapterEntry } from './adapter-entry.ts';
-import { openOrigin, readOrigin, stampOf, type ReadingParts } from './adapter-reading.ts';
+import { openOrigin, readOrigin, stampOf, type ReadingParts, type ReadOptions } from './adapter-reading.ts';
+import { untilAborted } from './shared-task.ts';
+import type { LoadOptions, Progress } from './types.ts';
 
 export interface FreshnessParts {
   readonly reading: ReadingParts;
@@ -21,10 +25,11 @@ export interface FreshnessParts {
 export interface Freshness {
   /** Asks an adapter's origin in the background where the last answer is old. */
   use(entry: AdapterEntry): void;
-  /** Asks now, once for all who want to know. Throws what opening and reading throw. */
-  check(entry: AdapterEntry): Promise<void>;
-  /** Ends when no check is under way. */
-  settled(): Promise<void>;
+  /**
+   * Asks now, once for all who want to know; who leaves by its signal ends it for nobody else. Throws what opening and reading throw,
+   * and `file_unreadable` for an origin that is silent for a minute.
+   */
+  check(entry: AdapterEntry, options?: Pick<LoadOptions, 'signal' | 'onProgress'>): Promise<void>;
 }
 
 /** Checks in the background at once: those that are left out come with the next use. */
@@ -33,48 +38,129 @@ const MOST_CHECKS = 4;
 /** An origin that could not be asked is left alone for so long. */
 const RETRY_MS = 60_000;
 
-export function createFreshness(parts: FreshnessParts): Freshness {
-  const { reading, after, isCurrent, confirmed, changed, failed, signal } = parts;
-  const checks = new Set<Promise<void>>();
+/** An origin of which nothing was heard for so long is given up: others wait for its place. */
+const SILENCE_MS = 60_000;
 
-  const ask = async (entry: AdapterEntry): Promise<void> => {
-    const before = entry.digest;
-    const folder = await openOrigin(reading, entry.origin!, 'no-cache', signal);
-    const stamp = folder.fixed === 'yes' ? entry.stamp : await stampOf(folder);
-    const isSame = folder.fixed === 'yes' || (stamp !== undefined && stamp === entry.stamp);
-    if (isSame) {
-      entry.checkedAt = folder.fixed === 'yes' ? Infinity : Date.now();
-      return confirmed(entry);
-    }
-    // a copy notes what is found: those who run on the entry keep what it says
-    const found = { ...entry };
-    const packed = await readOrigin(reading, found, folder, { signal, stamp });
-    if (packed.digest === before) {
-      Object.assign(entry, { stamp: found.stamp, checkedAt: found.checkedAt, noted: 'no' });
-      return confirmed(entry);
-    }
-    if (isCurrent(entry)) await changed(found, packed);
+interface Check {
+  readonly done: Promise<void>;
+  readonly listeners: Set<(progress: Progress) => void>;
+}
+
+/** What an origin has instead of what is known. */
+interface Change {
+  readonly found: AdapterEntry;
+  readonly packed: PackedAdapter;
+}
+
+export function createFreshness(parts: FreshnessParts): Freshness {
+  const { after, isCurrent, changed, failed, signal: closed } = parts;
+  const checks = new Map<AdapterEntry, Check>();
+  const background = new Set<Promise<void>>();
+
+  const begin = (entry: AdapterEntry): Check => {
+    const listeners: Check['listeners'] = new Set();
+    const run = async (): Promise<void> => {
+      const onProgress = (progress: Progress): void => listeners.forEach((tell) => tell(progress));
+      const change = await whileHeard(entry.name, closed, (signal, heard) => ask(parts, entry, heard, { signal, onProgress }));
+      if (change && isCurrent(entry)) await changed(change.found, change.packed);
+    };
+    const check = { done: run().finally(() => checks.delete(entry)), listeners };
+    checks.set(entry, check);
+    return check;
   };
-  const check = (entry: AdapterEntry): Promise<void> => {
-    entry.checking ??= ask(entry).finally(() => (entry.checking = undefined));
-    return entry.checking;
+  const check: Freshness['check'] = async (entry, { signal, onProgress } = {}) => {
+    const { done, listeners } = checks.get(entry) ?? begin(entry);
+    if (onProgress) listeners.add(onProgress);
+    try {
+      await untilAborted(done, signal);
+    } finally {
+      if (onProgress) listeners.delete(onProgress);
+    }
   };
   const isOld = ({ digest, origin, checkedAt }: AdapterEntry): boolean =>
     digest !== undefined && origin !== undefined && Date.now() - checkedAt >= after;
 
   return {
     use: (entry) => {
-      if (entry.checking || checks.size >= MOST_CHECKS || !isOld(entry)) return;
+      if (checks.has(entry) || background.size >= MOST_CHECKS || !isOld(entry)) return;
       const done = check(entry)
         .catch((error: unknown) => {
-          if (signal.aborted) return;
+          if (closed.aborted) return;
           entry.checkedAt = Date.now() - after + Math.min(RETRY_MS, after);
           failed(entry, error);
         })
-        .finally(() => checks.delete(done));
-      checks.add(done);
+        .finally(() => background.delete(done));
+      background.add(done);
     },
     check,
-    settled: async () => void (await Promise.all(checks)),
   };
+}
+
+/** Asks an origin for its version, and for its bytes where that does not tell. Undefined: it has what is known. */
+async function ask(
+  { reading, confirmed }: FreshnessParts,
+  entry: AdapterEntry,
+  heard: () => void,
+  options: Required<ReadOptions>,
+): Promise<Change | undefined> {
+  const { signal } = options;
+  const before = entry.digest;
+  const folder = hearing(await openOrigin(reading, entry.origin!, 'no-cache', signal), signal, heard);
+  const stamp = folder.fixed === 'yes' ? entry.stamp : await stampOf(folder);
+  signal.throwIfAborted();
+  const isSame = folder.fixed === 'yes' || (stamp !== undefined && stamp === entry.stamp);
+  if (isSame) {
+    entry.checkedAt = folder.fixed === 'yes' ? Infinity : Date.now();
+    confirmed(entry);
+    return undefined;
+  }
+  // a copy notes what is found: those who run on the entry keep what it says
+  const found = { ...entry };
+  const packed = await readOrigin(reading, found, folder, { ...options, stamp });
+  if (packed.digest !== before) return { found, packed };
+  Object.assign(entry, { stamp: found.stamp, checkedAt: found.checkedAt, noted: 'no' });
+  confirmed(entry);
+  return undefined;
+}
+
+/** The folder, every answer of which is heard; nothing more is asked of it after the signal. */
+function hearing(folder: Folder, signal: AbortSignal, heard: () => void): Folder {
+  const answer = async <T>(asking: () => Promise<T>): Promise<T> => {
+    signal.throwIfAborted();
+    const given = await asking();
+    heard();
+    return given;
+  };
+  return {
+    location: folder.location,
+    ...(folder.fixed && { fixed: folder.fixed }),
+    ...(folder.stamp && { stamp: (names) => answer(() => folder.stamp!(names)) }),
+    size: (name) => answer(() => folder.size(name)),
+    read: (name, start, end) => answer(() => folder.read(name, start, end)),
+  };
+}
+
+/** Work that asks an origin, until it is silent for too long. The work is to stop with its signal; where it does not, nobody waits. */
+async function whileHeard<T>(name: string, closed: AbortSignal, work: (signal: AbortSignal, heard: () => void) => Promise<T>): Promise<T> {
+  closed.throwIfAborted();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const end = (): void => controller.abort(closed.reason);
+  const giveUp = (): void => {
+    const message = `${name} gave no answer for ${SILENCE_MS / 1000} seconds; what was read of it before goes on to be served.`;
+    controller.abort(new WebLoraError('file_unreadable', message));
+  };
+  let patience = setTimeout(giveUp, SILENCE_MS);
+  const heard = (): void => {
+    clearTimeout(patience);
+    if (!signal.aborted) patience = setTimeout(giveUp, SILENCE_MS);
+  };
+  // by hand: of signals that AbortSignal.any made of one that lives long, some runtimes let go late
+  closed.addEventListener('abort', end, { once: true });
+  try {
+    return await untilAborted(work(signal, heard), signal);
+  } finally {
+    clearTimeout(patience);
+    closed.removeEventListener('abort', end);
+  }
 }

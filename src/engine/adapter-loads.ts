@@ -2,6 +2,7 @@ import { WebLoraError } from '../errors.ts';
 import type { AdapterBytes } from './adapter-bytes.ts';
 import type { AdapterEntry } from './adapter-entry.ts';
 import type { Reads } from './adapter-reads.ts';
+import type { AdapterRegistry } from './adapter-registry.ts';
 import type { Core } from './core.ts';
 import { untilAborted } from './shared-task.ts';
 import type { LoadOptions } from './types.ts';
@@ -20,7 +21,7 @@ export interface LoadsParts {
   readonly reads: () => Reads;
   readonly wake: () => void;
   /** Throws `adapter_unknown` for an entry that nobody knows any more. */
-  readonly checkKnown: (entry: AdapterEntry) => void;
+  readonly registry: Pick<AdapterRegistry, 'checkKnown'>;
   /** Ends every load. */
   readonly closed: AbortSignal;
 }
@@ -31,7 +32,7 @@ interface Callers {
   place: 'found' | 'none' | undefined;
 }
 
-export function createLoads({ core, bytes, reads, wake, checkKnown, closed }: LoadsParts): Loads {
+export function createLoads({ core, bytes, reads, wake, registry, closed }: LoadsParts): Loads {
   const callers = new Map<string, Callers>();
   /** Places what is in memory; false where it cannot be. */
   const place = (content: string): boolean => {
@@ -57,14 +58,15 @@ export function createLoads({ core, bytes, reads, wake, checkKnown, closed }: Lo
   return {
     bring: async (entry, options) => {
       for (;;) {
-        checkKnown(entry);
+        registry.checkKnown(entry);
         const { cache, lower, contents } = core();
         const before = contents.of(entry.key);
-        bytes.asked(before);
-        const found = cache.has(before) || lower.heap.has(before) ? undefined : await read(before, options);
+        const isHere = cache.has(before) || lower.heap.has(before);
+        const found = isHere ? undefined : await bytes.asked(before, () => read(before, options));
         if (closed.aborted) throw closed.reason;
         const content = contents.of(entry.key);
         if (found === 'found' && !cache.has(content)) continue; // its place is another's already: again
+        if (content !== before && !cache.has(content) && !lower.heap.has(content)) continue; // it turned out to be what was not read
         if (!place(content)) throw noRoom(entry);
         wake(); // uploads go on between steps
         await untilAborted(bytes.uploaded(content), options.signal);

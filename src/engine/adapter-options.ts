@@ -8,8 +8,8 @@ const ADD: Readonly<Record<keyof AddOptions, true>> = { replace: true };
 const TIERS: Readonly<Record<Tier, true>> = { gpu: true, heap: true, disk: true, origin: true };
 
 /** What `adapters.list` and `adapters.add` take. */
-export type ListOptions = NonNullable<Parameters<Adapters['list']>[0]>;
-export type AddOptions = NonNullable<Parameters<Adapters['add']>[2]>;
+type ListOptions = NonNullable<Parameters<Adapters['list']>[0]>;
+type AddOptions = NonNullable<Parameters<Adapters['add']>[2]>;
 
 /**
  * Checks what `adapters.load` or `adapters.pin` was given.

@@ -47,7 +47,7 @@ export async function readEntries(parts: ReadingParts, entries: readonly Adapter
   if (!first) throw new WebLoraError('adapter_unknown', 'The adapter was removed before it was read.', { param: 'id' });
   if (first.state === 'asked') await parts.resolve(first);
   options.signal.throwIfAborted();
-  const stored = await readStored(parts, first);
+  const stored = await readStored(parts, first, entries);
   options.signal.throwIfAborted();
   if (stored) return stored;
   let failure: unknown;
@@ -74,15 +74,16 @@ function letGo(entry: AdapterEntry): void {
   entry.resolving = undefined;
 }
 
-/** Opens an entry's origin. `no-cache`: past what the browser has kept of it. */
+/** Opens an entry's origin: what reads as a hub id was settled to be one. `no-cache`: past what the browser has kept of it. */
 export function openOrigin(parts: ReadingParts, origin: Source, cache: FolderOptions['cache'], signal: AbortSignal): Promise<Folder> {
   const { hubToken } = parts;
-  return openFolder(origin, { signal, cache, ...(hubToken !== undefined && { hub: { token: hubToken } }) });
+  return openFolder(origin, { signal, cache, prefer: 'hub', ...(hubToken !== undefined && { hub: { token: hubToken } }) });
 }
 
-/** The version of an origin's files, where it can tell. */
+/** The version of an origin's files, where it can tell: not of weights in shards, whose names only the files tell. */
 export async function stampOf(folder: Folder): Promise<string | undefined> {
-  return folder.stamp?.(FILES);
+  const stamp = await folder.stamp?.(FILES);
+  return stamp?.endsWith(' -') ? undefined : stamp; // no such weights
 }
 
 /** Reads an origin as it is now, and notes in the entry what was found. */
@@ -112,7 +113,7 @@ export async function readOrigin(
   }
 }
 
-async function readStored(parts: ReadingParts, entry: AdapterEntry): Promise<ReadBytes | undefined> {
+async function readStored(parts: ReadingParts, entry: AdapterEntry, all: readonly AdapterEntry[]): Promise<ReadBytes | undefined> {
   const { disk, isOnDisk, inHeap, meter, checkFits } = parts;
   const { digest } = entry;
   const there = digest === undefined ? undefined : inHeap(digest);
@@ -123,8 +124,8 @@ async function readStored(parts: ReadingParts, entry: AdapterEntry): Promise<Rea
   try {
     if (digest !== undefined && isOnDisk(digest)) packed = await disk.read(digest);
   } catch (error) {
-    // A store that fails now may answer later, so what has no other origin is not given up.
-    if (entry.origin === undefined) throw error;
+    // A store that fails now may answer later, so what nobody else can bring is not given up.
+    if (all.every(({ origin, by }) => origin === undefined && by !== 'resolve')) throw error;
   }
   meter.asked('disk', packed ? 'hit' : 'miss');
   if (!packed) return undefined;

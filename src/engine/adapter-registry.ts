@@ -1,6 +1,6 @@
 import type { KnownAdapter } from '../adapters/records.ts';
 import { WebLoraError } from '../errors.ts';
-import { createEntry, isSameSource, removed, sourceAddress, sourceName, type AdapterEntry } from './adapter-entry.ts';
+import { createEntry, isSameSource, originOf, removed, sourceAddress, sourceName, type AdapterEntry } from './adapter-entry.ts';
 import type { EngineOptions, Source } from './types.ts';
 
 /** Which ids there are, and the entries behind them: current ones, and removed ones that requests still hold. */
@@ -11,6 +11,8 @@ export interface AdapterRegistry {
   add(id: string, source: Source, existing: 'keep' | 'replace'): AdapterEntry | undefined;
   /** An entry in place of one whose origin has changed, for those who come from now on; undefined where that one is no longer behind its id. */
   renew(entry: AdapterEntry, version: Pick<AdapterEntry, 'digest' | 'stamp' | 'checkedAt'>): AdapterEntry | undefined;
+  /** Keeps what is known of an entry's origin, for other ids of the same. Call it when the origin was read or found unchanged. */
+  note(entry: Pick<AdapterEntry, 'origin' | 'digest' | 'stamp' | 'checkedAt'>): void;
   /** The entry of an id that is registered or being asked for. Throws `adapter_unknown`. */
   get(id: string): AdapterEntry;
   /** The entry of an id that is to be used: one to ask `resolve` for where it is not registered. Throws `adapter_unknown`. */
@@ -42,14 +44,17 @@ export function createAdapterRegistry(known: readonly KnownAdapter[], ask: Engin
   const byId = new Map<string, AdapterEntry>();
   const byKey = new Map<string, AdapterEntry>();
   const loose = new Set<AdapterEntry>();
-  /** What the store says of sources, under whatever id: another id for the same source need not be read to be known. */
-  const versions = new Map(known.flatMap((each) => (each.source === undefined ? [] : [[each.source, each] as const])));
+  /** What was last found of addresses, under whatever id: another id for the same one need not be read to be known. */
+  const versions = new Map<string, Pick<AdapterEntry, 'digest' | 'stamp' | 'checkedAt'>>();
   let made = 0;
 
-  const versionOf = (source: Source): Partial<Pick<AdapterEntry, 'digest' | 'stamp' | 'checkedAt'>> => {
-    const { digest, stamp, checkedAt } = versions.get(sourceAddress(source) ?? '') ?? {};
-    return digest === undefined ? {} : { digest, stamp, checkedAt: checkedAt ?? 0 };
+  const note: AdapterRegistry['note'] = ({ origin, digest, stamp, checkedAt }) => {
+    const address = origin === undefined ? undefined : sourceAddress(origin);
+    if (address === undefined || digest === undefined) return;
+    const before = versions.get(address);
+    if (!before || before.checkedAt <= checkedAt) versions.set(address, { digest, stamp, checkedAt });
   };
+  const versionOf = (origin: Source) => versions.get(sourceAddress(origin) ?? '');
   const insert = (given: Omit<Parameters<typeof createEntry>[0], 'key'>): AdapterEntry => {
     const entry = createEntry({ ...given, key: `${given.id}#${made++}` });
     const before = byId.get(entry.id);
@@ -82,9 +87,9 @@ export function createAdapterRegistry(known: readonly KnownAdapter[], ask: Engin
       const source = await (async () => ask!(entry.id))(); // a callback that throws at once fails all who ask now, as a promise would
       if (source === undefined) throw unknown(entry.id);
       entry.name = sourceName(source);
-      entry.origin = source;
+      entry.origin = originOf(source);
       entry.state = 'registered';
-      if (entry.digest === undefined) Object.assign(entry, versionOf(source));
+      if (entry.digest === undefined) Object.assign(entry, versionOf(entry.origin));
       if (isCurrent(entry)) loose.delete(entry);
     } catch (cause) {
       if (isCurrent(entry)) byId.delete(entry.id); // asked anew by whoever comes later
@@ -99,25 +104,29 @@ export function createAdapterRegistry(known: readonly KnownAdapter[], ask: Engin
   };
 
   // also one that has neither bytes of this precision nor an address: it is told of when used, and can be removed or added again
-  for (const { source, ...each } of known) insert({ ...each, state: 'registered', origin: source, noted: 'yes' });
+  for (const { source, ...each } of known) note(insert({ ...each, state: 'registered', origin: source, noted: 'yes' }));
   return {
     add: (id, source, existing) => {
       const old = byId.get(id);
+      const origin = originOf(source);
       if (old?.state === 'registered') {
-        if (old.origin !== undefined && isSameSource(old.origin, source)) return undefined;
+        if (old.origin !== undefined && isSameSource(old.origin, origin)) return undefined;
         if (existing === 'keep' && !canReplace(old, source)) {
-          const message = `"${id}" is registered from ${old.name}. Pass { replace: true }, or choose another id.`;
+          const from = (old.origin !== undefined && sourceAddress(old.origin)) || old.name; // of two folders people may type the same
+          const message = `"${id}" is registered from ${from}. Pass { replace: true }, or choose another id.`;
           throw new WebLoraError('adapter_exists', message, { param: 'id' });
         }
       }
-      insert({ id, state: 'registered', origin: source, name: sourceName(source), ...versionOf(source) });
+      insert({ id, state: 'registered', origin, name: sourceName(source), ...versionOf(origin) });
       return old;
     },
     renew: (entry, { digest, stamp, checkedAt }) => {
+      note({ origin: entry.origin, digest, stamp, checkedAt });
       if (!isCurrent(entry)) return undefined;
       const { id, state, by, origin, name, pin } = entry;
       return insert({ id, state, by, origin, name, pin, digest, stamp, checkedAt });
     },
+    note,
     get,
     use: (id) => byId.get(id) ?? (ask ? insert({ id, state: 'asked', by: 'resolve', origin: undefined, name: id }) : get(id)),
     resolve: (entry) => (entry.resolving ??= askFor(entry)),

@@ -35,6 +35,7 @@ export interface AdapterStoreParts {
 
 /** Writes that wait at once: more are not begun by those who ask for room. */
 const MOST_WRITES = 16;
+const LONGEST_WAIT_MS = 2000;
 
 /** The name of bytes in the tiers: by digest where this model can use them, else by the store's key. */
 const nameOf = ({ own, digest, key }: HeldBlob): string => (own === 'yes' ? digest : key);
@@ -43,8 +44,6 @@ const nameOf = ({ own, digest, key }: HeldBlob): string => (own === 'yes' ? dige
 export function createAdapterStore(parts: () => AdapterStoreParts): { readonly owner: DiskOwner; readonly store: AdapterStore } {
   const sizes = new Map<string, Held>();
   const writes = createWrites();
-  /** What the store was last told that ids stand for: who replaces it may be the last who named its bytes. */
-  const noted = new Map<string, string>();
   let shrinking: 'yes' | 'no' = 'no';
   const keyOf = (content: string): string => (content.startsWith('b:') ? content : parts().disk.key(content));
   /** A digest is 64 signs behind `b:`. */
@@ -87,19 +86,16 @@ export function createAdapterStore(parts: () => AdapterStoreParts): { readonly o
       },
     },
     store: {
-      begin: () => {
-        const { disk } = parts();
-        for (const { id, digest } of disk.known) noted.set(id, digest);
-        hold(disk.held);
-      },
+      begin: () => hold(parts().disk.held),
       write: async (packed, stored, only) => {
         const { disk, lower, meter, told } = parts();
         const { digest } = packed;
         const held: Held = { bytes: stored };
         sizes.set(digest, held);
-        meter.loaded('disk', stored);
+        meter.changed('disk', stored);
         try {
           await writes.add(digest, disk.write(packed, only));
+          meter.loaded('disk', 0); // its bytes count since it was admitted
           told('load', digest, stored);
         } catch (error) {
           told('fail', digest, stored, error);
@@ -120,7 +116,7 @@ export function createAdapterStore(parts: () => AdapterStoreParts): { readonly o
       },
       note: async (entry) => {
         const { disk, lower, isCurrent, isNamed } = parts();
-        const { id, digest } = entry;
+        const { digest } = entry;
         if (entry.noted === 'yes' || digest === undefined) return;
         if (entry.by === 'resolve' && !isAddressed(entry)) return; // it is asked again, and may answer otherwise
         if (onlyCopy(entry)) {
@@ -129,14 +125,14 @@ export function createAdapterStore(parts: () => AdapterStoreParts): { readonly o
         }
         if (!isCurrent(entry)) return;
         entry.noted = 'yes';
+        let before: string | undefined;
         try {
-          await disk.note(recordOf(entry));
+          before = await disk.note(recordOf(entry));
         } catch {
           entry.noted = 'no'; // counted by the disk
           return;
         }
-        const before = noted.get(id);
-        noted.set(id, digest);
+        // who takes another's place may have taken it from the last who named its bytes
         if (before !== undefined && before !== digest && isNamed(before) === 'no') await disk.release(before).catch(() => undefined);
       },
     },
@@ -153,12 +149,13 @@ interface Writes {
   has(content: string): boolean;
   /** Fulfilled when no write of this content is under way. */
   ended(content: string): Promise<void>;
+  /** Fulfilled when few enough are under way, or after a while: nobody waits for ever for a store that does not answer. */
   room(): Promise<void>;
 }
 
 function createWrites(): Writes {
   const open = new Map<string, Promise<void>>();
-  const waiting: (() => void)[] = [];
+  const waiting = new Set<() => void>();
   let count = 0;
   return {
     add: async (content, write) => {
@@ -170,13 +167,23 @@ function createWrites(): Writes {
       } finally {
         count -= 1;
         if (open.get(content) === ended) open.delete(content);
-        waiting.shift()?.();
+        const [next] = waiting;
+        next?.();
       }
     },
     has: (content) => open.has(content),
     ended: async (content) => open.get(content),
-    room: async () => {
-      if (count >= MOST_WRITES) await new Promise<void>((resolve) => waiting.push(resolve));
+    room: () => {
+      if (count < MOST_WRITES) return Promise.resolve();
+      return new Promise((resolve) => {
+        const go = (): void => {
+          clearTimeout(patience);
+          waiting.delete(go);
+          resolve();
+        };
+        const patience = setTimeout(go, LONGEST_WAIT_MS);
+        waiting.add(go);
+      });
     },
   };
 }

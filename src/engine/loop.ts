@@ -1,7 +1,7 @@
 import { WebLoraError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import type { AdapterEntry } from './adapter-entry.ts';
-import type { AdapterTiers } from './adapters.ts';
+import type { AdapterTiers } from './adapter-tiers.ts';
 import type { Core } from './core.ts';
 import type { CostEstimate, StepLoad } from './cost.ts';
 import { ringDepth } from './depth.ts';

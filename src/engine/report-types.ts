@@ -95,8 +95,8 @@ export interface EngineEvent {
 }
 
 /**
- * `load`: its bytes came into a tier; `evict`: they left it to make room; `fail`: the store could not keep them, or its origin could not
- * be asked whether it changed; `renew` (`origin`): it changed, and requests from now on use the new bytes.
+ * `load`: its bytes came into a tier; `evict`: they left it to make room; `fail`: the store could not keep them, its origin could not
+ * be asked whether it changed, or what is pinned could not be brought back onto the GPU; `renew` (`origin`): it changed, and requests from now on use the new bytes.
  */
 export interface AdapterEvent {
   readonly kind: 'load' | 'evict' | 'fail' | 'renew';

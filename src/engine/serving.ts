@@ -1,6 +1,7 @@
 import type { AdapterDisk, DiskOwner } from '../adapters/disk.ts';
 import { loadPart, type WebLoraError } from '../errors.ts';
-import { openAdapterTiers, type AdapterTiers } from './adapters.ts';
+import type { AdapterTiers } from './adapter-tiers.ts';
+import { openAdapterTiers } from './adapters.ts';
 import { createCore, type Core } from './core.ts';
 import { createCostEstimate, type CostEstimate } from './cost.ts';
 import { openDevice, type ServingDevice } from './device.ts';
@@ -9,6 +10,7 @@ import { openModel, type OpenedModel } from './load.ts';
 import { createLoop, type Loop } from './loop.ts';
 import type { EngineLimits } from './options.ts';
 import { realPace, type Pace } from './pace.ts';
+import { createSlices } from '../slices.ts';
 import { costUnits } from './step-cost.ts';
 import { createTally, type Tally } from './tally.ts';
 import type { EngineOptions, GpuProvider } from './types.ts';
@@ -33,6 +35,7 @@ export interface Serving {
 export interface Seams {
   readonly pace?: Pace;
   readonly cost?: CostEstimate;
+  readonly events?: EventHub;
 }
 
 /** Opens model and device and puts the parts together. Throws what `createEngine` throws; nothing stays on the GPU then. */
@@ -61,7 +64,8 @@ export async function startServing(
   }
 }
 
-interface Assembly {
+/** What an engine is put together from. */
+export interface Assembly {
   readonly options: EngineOptions;
   readonly limits: EngineLimits;
   readonly opened: OpenedModel;
@@ -69,15 +73,16 @@ interface Assembly {
   readonly seams: Seams;
 }
 
-async function assemble({ options, limits, opened, device, seams }: Assembly): Promise<Serving> {
+/** Puts the parts together around a device that has its model. Throws `TypeError` and `file_unreadable` as `startServing`. */
+export async function assemble({ options, limits, opened, device, seams }: Assembly): Promise<Serving> {
   const { model, precision } = device;
-  const { pace = realPace, cost = createCostEstimate(costUnits(model.config, model.shape)) } = seams;
-  const events = createEventHub();
+  const { pace = realPace, cost = createCostEstimate(costUnits(model.config, model.shape)), events = createEventHub() } = seams;
   const tally = createTally();
   const { store } = options;
-  const scope = { table: model.shape.table, location: opened.location, precision };
+  const slices = createSlices();
+  const scope = { table: model.shape.table, location: opened.location, precision, slices };
   const openStore = async (owner: DiskOwner): Promise<AdapterDisk | undefined> => store && openDisk(store, scope, owner);
-  const { tiers, join } = await openAdapterTiers({ device, events, pace, options, limits, openDisk: openStore });
+  const { tiers, join } = await openAdapterTiers({ device, events, pace, slices, options, limits, openDisk: openStore });
   const core = createCore({
     limits: { ...limits, logitRows: model.logitRows, contextLength: model.contextLength, adjustRows: model.adjustRows },
     pages: model.pool.pages,
@@ -91,7 +96,11 @@ async function assemble({ options, limits, opened, device, seams }: Assembly): P
     flowWeight: (flow) => limits.fairness.adapters.get((flow === '' ? '' : tiers.entry(flow)?.id) as string) ?? 1,
     moved: tiers.moved,
   });
-  const loop = createLoop({ device, core, cost, tiers, events, tally, pace, onEnd: (error) => (serving.over ??= error) });
+  const onEnd = (error: unknown): void => {
+    serving.over ??= error;
+    void tiers.close(error); // who loads an adapter is told, too
+  };
+  const loop = createLoop({ device, core, cost, tiers, events, tally, pace, onEnd });
   join({ core, inUse: loop.adaptersInUse, wake: loop.wake, changed: loop.changed });
   const serving: Serving = { opened, device, core, limits, tiers, events, tally, loop, pace, over: undefined, nextId: 0 };
   return serving;

@@ -23,6 +23,14 @@ export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal |
   }
 }
 
+/** Ends with the work, or after so many milliseconds; the work goes on. */
+export async function atMost(ms: number, work: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
+  await Promise.race([work, late]);
+  clearTimeout(timer);
+}
+
 /**
  * Starts work once for all who join.
  * @param ended called once, when nobody should join any more: the work has come to its end, or was aborted.

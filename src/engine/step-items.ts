@@ -1,6 +1,6 @@
 import type { Model } from '../model/model.ts';
 import type { StepItem } from '../model/plan.ts';
-import type { AdapterTiers } from './adapters.ts';
+import type { AdapterTiers } from './adapter-tiers.ts';
 import type { Request } from './request.ts';
 import { tokensOf, type Sequence } from './sequence.ts';
 import type { Work } from './step-budget.ts';

@@ -1,5 +1,5 @@
 import { createSeries } from './meter.ts';
-import type { Tier, TierStats } from './report-types.ts';
+import type { DiskStats, Stats, Tier, TierStats } from './report-types.ts';
 
 /** Counts what is done to the tiers of adapters: bytes that were moved, not decisions. */
 export interface TierMeter {
@@ -40,4 +40,15 @@ export function createTierMeter(): TierMeter {
       return { ...counts, budget, loadMs: times.spread() };
     },
   };
+}
+
+/** All tiers, with their budgets in bytes and what the store refused. */
+export function tierStats(
+  meter: TierMeter,
+  budgets: Readonly<Record<'gpu' | 'heap' | 'disk', number>>,
+  { failures, lastFailure }: Pick<DiskStats, 'failures' | 'lastFailure'> = { failures: 0 },
+): Stats['tiers'] {
+  const [gpu, heap] = [meter.report('gpu', budgets.gpu), meter.report('heap', budgets.heap)];
+  const disk = { ...meter.report('disk', budgets.disk), failures, ...(lastFailure !== undefined && { lastFailure }) };
+  return { gpu, heap, disk, origin: meter.report('origin', 0) };
 }

@@ -1,6 +1,7 @@
 import { loadPart, WebLoraError } from '../errors.ts';
-import { isFileBytes, openBytes } from './folder-bytes.ts';
-import type { FileBytes } from './folder-bytes.ts';
+import { isSchemeless } from './folder-address.ts';
+import { isFileBytes } from './file-bytes.ts';
+import type { FileBytes } from './file-bytes.ts';
 import { fileLocation, fileMissing } from './folder-contract.ts';
 import type { Folder } from './folder-contract.ts';
 import type { FileSystem } from './folder-disk.ts';
@@ -11,8 +12,9 @@ import type { HubAccess } from './hub.ts';
 import { isHubId } from './hub-id.ts';
 import { parseJson } from './json.ts';
 
-export { isFileBytes } from './folder-bytes.ts';
-export type { FileBytes } from './folder-bytes.ts';
+export { settleAddress } from './folder-address.ts';
+export { isFileBytes } from './file-bytes.ts';
+export type { FileBytes } from './file-bytes.ts';
 export { fileLocation, fileMissing } from './folder-contract.ts';
 export type { Folder } from './folder-contract.ts';
 export type { HubAccess } from './hub.ts';
@@ -27,6 +29,8 @@ export type FolderSource = string | URL | readonly File[] | FileBytes | Folder;
 export interface FolderOptions extends WebOptions {
   /** How hub ids are read. */
   readonly hub?: HubAccess | undefined;
+  /** What `owner/name` is where there is a file system. Default `folder`: the folder of that path if it exists, else a hub id. */
+  readonly prefer?: 'folder' | 'hub' | undefined;
 }
 
 function isFolder(source: object): source is Folder {
@@ -48,7 +52,7 @@ export async function openFolder(source: FolderSource, options: FolderOptions = 
   if (typeof source === 'string' || source instanceof URL) return openAddress(source, options);
   if (Array.isArray(source)) return openFiles(source as readonly File[]);
   if (typeof source === 'object' && source !== null && isFolder(source)) return source;
-  if (isFileBytes(source)) return openBytes(source);
+  if (isFileBytes(source)) return (await loadPart(() => import('./folder-bytes.ts'))).openBytes(source);
   throw new TypeError(
     'A folder is a path, a URL, a hub id, a list of File objects, an object of Uint8Arrays by file name, or one with size() and read().',
   );
@@ -58,11 +62,16 @@ async function openAddress(source: string | URL, options: FolderOptions): Promis
   const text = String(source);
   if (text === '') throw new TypeError('The path of the folder is empty.');
   if (/^https?:/i.test(text)) return openHttpFolder(text, options);
-  const isPath = typeof source === 'string' && !/^[a-z][a-z\d+.-]+:/i.test(text); // C:\models is a path
+  const isPath = typeof source === 'string' && isSchemeless(text);
   if (!isPath && !/^file:/i.test(text)) throw new TypeError(`A folder's URL is http:, https: or file:, not ${text}`);
   const fs = fileSystem();
+  if (isPath && isHubId(text) && (!fs || options.prefer === 'hub')) {
+    const why = fs
+      ? `No folder ${text} was here when it was named, so it was taken for a hub id.`
+      : `${text} was taken for a hub id; a folder beside the page is ./${text}.`;
+    return openHub(text, options, why);
+  }
   if (fs) return isPath ? openPath(text, fs, options) : (await diskPart()).openDiskFolder(source, fs);
-  if (isPath && isHubId(text)) return openHub(text, options);
   const page = globalThis.location?.href;
   if (isPath && page !== undefined && /^https?:/i.test(page)) return openHttpFolder(new URL(text, page), options);
   const message = `${text} is a path, and this runtime has no file system; give an http(s) URL, a hub id (owner/name) or files.`;
@@ -84,9 +93,9 @@ async function openPath(path: string, fs: FileSystem, options: FolderOptions): P
   }
 }
 
-async function openHub(id: string, { hub, ...options }: FolderOptions, tried?: string): Promise<Folder> {
+async function openHub(id: string, { hub, signal, cache }: FolderOptions, tried: string): Promise<Folder> {
   const { openHubFolder } = await loadPart(() => import('./hub.ts'));
-  return openHubFolder(id, hub, { ...options, tried });
+  return openHubFolder(id, hub, { signal, cache, tried });
 }
 
 /** `node:fs/promises` where the runtime has it (Node, Deno), else undefined. */

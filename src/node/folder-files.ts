@@ -95,8 +95,8 @@ async function sweepPartial(file: string): Promise<void> {
 }
 
 /**
- * Writes files so that each is met whole or not at all, in this order, whoever reads or crashes meanwhile. Where one of them cannot be
- * written, none is. Throws what the disk throws.
+ * Writes files so that each is met whole or not at all, in this order, whoever reads or crashes meanwhile. Where there is no room for all,
+ * none is written; where one cannot be put in its place, those before it stay. Throws what the disk throws.
  */
 export async function writeWhole(files: readonly (readonly [file: string, bytes: Uint8Array])[]): Promise<void> {
   const partials = files.map(([file]) => join(dirname(file), `${randomUUID()}${PARTIAL_END}`));

@@ -48,10 +48,9 @@ export function folderStore(path: string): Store {
   return {
     get: (key) => inTurn([key], `read ${key}`, () => read(key)),
     put: (entries) => {
-      // The bytes are the caller's again when this call has returned.
-      const copies = new Map(entries.map(([key, bytes]) => [key, bytes.slice()]));
-      const keys = [...copies.keys()];
-      return inTurn(keys, `keep ${inWords(keys)}`, () => writeWhole([...copies].map(([key, bytes]) => [fileOf(path, key), bytes])));
+      const last = new Map(entries); // of a key that is there twice
+      const keys = [...last.keys()];
+      return inTurn(keys, `keep ${inWords(keys)}`, () => writeWhole([...last].map(([key, bytes]) => [fileOf(path, key), bytes])));
     },
     delete: (keys) =>
       inTurn(keys, `delete ${inWords(keys)}`, async () => {

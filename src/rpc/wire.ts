@@ -1,6 +1,6 @@
 import type { EngineOptions, Prompt, Source } from '../engine/types.ts';
-import { isFileBytes } from '../formats/folder-bytes.ts';
-import type { FileBytes } from '../formats/folder-bytes.ts';
+import { isFileBytes } from '../formats/file-bytes.ts';
+import type { FileBytes } from '../formats/file-bytes.ts';
 import { isHubId } from '../formats/hub-id.ts';
 import type { WireError } from './errors.ts';
 

@@ -26,7 +26,7 @@ export async function startEngine(args: ModelArguments, host: Host): Promise<Cor
     ...(args.store === undefined ? {} : { store: await openStore(args.store) }),
   });
   try {
-    for (const module of args.modules) await loadModule(engine, module, host.signal);
+    for (const module of args.modules) await loadModule(engine, module, host);
     const info = await engine.model();
     say(host, contextLine(info, args.maxModelLength));
     if (info.ignoredDefaults.length > 0) {
@@ -44,16 +44,30 @@ async function openStore(path: string): Promise<Store> {
   return folderStore(path);
 }
 
-async function loadModule(engine: CoreEngine, module: LoraModule, signal: AbortSignal): Promise<void> {
+async function loadModule(engine: CoreEngine, module: LoraModule, host: Host): Promise<void> {
   try {
     // The store may know the name from an earlier run, and with another source: what was typed now is meant.
     await engine.adapters.add(module.name, module.source, { replace: true });
-    await engine.adapters.load(module.name, { signal });
+    await loadNow(engine, module, host);
   } catch (error) {
     if (!(error instanceof WebLoraError)) throw error;
     throw new WebLoraError(error.code, `adapter '${module.name}' (${module.source}) cannot be served: ${error.message}`, {
       cause: error,
     });
+  }
+}
+
+/** As its origin has it now: it may have been trained anew since the store kept it. What the store has where the origin cannot be asked. */
+async function loadNow({ adapters }: CoreEngine, { name, source }: LoraModule, host: Host): Promise<void> {
+  const { signal } = host;
+  try {
+    await adapters.load(name, { signal, revalidate: true });
+  } catch (error) {
+    if (!(error instanceof WebLoraError) || error.code !== 'file_unreadable') throw error;
+    const known = (await adapters.list()).find(({ id }) => id === name);
+    if (known?.digest === undefined) throw error;
+    await adapters.load(name, { signal });
+    say(host, `adapter '${name}' (${source}) is served as it was kept, unasked whether it changed: ${error.message}`);
   }
 }
 

@@ -2,6 +2,9 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import type { AdapterInfo, CoreEngine } from '../../src/engine/types.ts';
+import { WebLoraError, type ErrorCode } from '../../src/errors.ts';
+import type { Host } from '../../src/server/cli-host.ts';
 import { main } from '../../src/server/cli-main.ts';
 import { chat, parse, testHost } from './cli-harness.ts';
 
@@ -54,6 +57,44 @@ describe('adapters', () => {
       ['sql', 'owner/name@refs/pr/1', { replace: true }],
       ['url', 'https://example.org/a?b=c', { replace: true }],
     ]);
+  });
+
+  describe('are served as their origin has them now', () => {
+    type Adapters = CoreEngine['adapters'];
+    const run = async (load: Adapters['load'], list: Awaited<ReturnType<Adapters['list']>> = []) => {
+      const { host, written } = testHost();
+      const createEngine: Host['createEngine'] = async (options) => {
+        const made = await host.createEngine(options);
+        return { ...made, adapters: { ...made.adapters, load, list: async () => list } };
+      };
+      const code = await main(['chat', 'm', '--message', 'Hi', '--lora-modules', 'json=out'], { ...host, createEngine });
+      return { code, err: written.err };
+    };
+    const kept: AdapterInfo = { id: 'json', source: 'out', tier: 'disk', pinned: false, digest: 'd' };
+    const failing =
+      (code: ErrorCode, asked: unknown[]): Adapters['load'] =>
+      async (_, options) => {
+        asked.push(options?.revalidate);
+        if (options?.revalidate) throw new WebLoraError(code, 'network is unreachable');
+        return kept;
+      };
+
+    test('or as they were kept, where it cannot be asked', async () => {
+      const asked: unknown[] = [];
+      const { code, err } = await run(failing('file_unreadable', asked), [kept]);
+      expect([code, asked]).toEqual([0, [true, undefined]]);
+      expect(err).toContain("adapter 'json' (out) is served as it was kept, unasked whether it changed: network is unreachable");
+    });
+
+    test('not where it is gone, and not where nothing was kept', async () => {
+      const asked: unknown[] = [];
+      const outcomes = [await run(failing('file_missing', asked), [kept]), await run(failing('file_unreadable', asked))];
+      for (const { code, err } of outcomes) {
+        expect(code).toBe(1);
+        expect(err).toContain("adapter 'json' (out) cannot be served: network is unreachable");
+      }
+      expect(asked).toEqual([true, true]);
+    });
   });
 
   test('that cannot be served are named with their source', async () => {

@@ -15,8 +15,14 @@ export function packedAdapter(seed: number, precision: Precision = 'half'): Prom
   return readAdapter(folder, TABLE, precision);
 }
 
-export function knownAs(id: string, { digest }: PackedAdapter, source: string | undefined = `https://example.org/${id}`): KnownAdapter {
-  return { id, source, name: source ?? id, digest, stamp: undefined, checkedAt: 1000 };
+export function knownAs(id: string, { digest }: PackedAdapter): KnownAdapter {
+  const source = `https://example.org/${id}`;
+  return { id, source, name: source, digest, stamp: undefined, checkedAt: 1000 };
+}
+
+/** What was dropped or came from a program: its bytes are nowhere else. */
+export function droppedAs(id: string, packed: PackedAdapter): KnownAdapter {
+  return { ...knownAs(id, packed), source: undefined };
 }
 
 export interface OpenDisk {

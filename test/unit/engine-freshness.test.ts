@@ -120,6 +120,16 @@ describe('an origin that may change', () => {
     expect(await ask('a')).toBe(await answer(2));
   });
 
+  test('tells all who wait for it what is read', async () => {
+    const { adapters } = await loaded();
+    web.now.set(1, 2);
+    const told: number[][] = [[], []];
+    const load = (each: number) => adapters.load('a', { revalidate: true, onProgress: ({ loaded: bytes }) => told[each]!.push(bytes) });
+    await Promise.all([load(0), load(1)]);
+    expect(told[0]!.length).toBeGreaterThan(0);
+    expect(told[1]).toEqual(told[0]);
+  });
+
   test('takes its pin along', async () => {
     const { adapters } = await loaded();
     await adapters.pin('a');

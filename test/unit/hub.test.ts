@@ -168,6 +168,13 @@ describe('a string without a scheme', () => {
     await expect(openFolder('./owner/name')).rejects.not.toThrow('hub');
   });
 
+  test('stays the hub id that it was when it was named', async () => {
+    refusal = [404, 'RepoNotFound'];
+    const folder = await openFolder('src/formats', { prefer: 'hub' });
+    await expect(folder.size('hub.ts')).rejects.toThrow('No folder src/formats was here when it was named, so it was taken for a hub id.');
+    expect((await openFolder('./src/formats', { prefer: 'hub' })).location).toBe('./src/formats');
+  });
+
   test('is a hub id or an address where there is no file system', async () => {
     const { endpoint, token } = { endpoint: hub.url, token: TOKEN };
     vi.stubGlobal('location', { href: `${store.url}/app/` });
@@ -177,5 +184,8 @@ describe('a string without a scheme', () => {
     expect((await openFolder('./owner/name', access)).location).toBe(`${store.url}/app/owner/name/`);
     expect((await openFolder('owner/name/', access)).location).toBe(`${store.url}/app/owner/name/`);
     expect((await openFolder('models/a/b', access)).location).toBe(`${store.url}/app/models/a/b/`);
+    refusal = [404, 'RepoNotFound'];
+    const message = expect.stringMatching(/^models\/base was taken for a hub id; .* is \.\/models\/base\. There is no models\/base on/);
+    await expect((await openFolder('models/base', access)).size('a')).rejects.toMatchObject({ code: 'file_missing', message });
   });
 });

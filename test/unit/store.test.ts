@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
 import { indexedDbStore } from '../../src/adapters/store-idb.ts';
-import { isQuota, memoryStore, recordOfBlob, storeFailed, storeKeys, type Store } from '../../src/adapters/store.ts';
+import { isQuota, memoryStore, recordOfBlob, storeFailed, storeKeys, wholeBuffer, type Store } from '../../src/adapters/store.ts';
 import { storeCases } from '../suites/stores.ts';
 
 describe('a store in memory', () => {
@@ -11,6 +11,12 @@ describe('a store in memory', () => {
     return store;
   };
   for (const { name, run } of storeCases({ open })) test(name, run);
+});
+
+test('bytes are taken over, without what is around a part of a buffer', () => {
+  const whole = new Uint8Array(9);
+  expect(wholeBuffer(whole)).toBe(whole);
+  expect(wholeBuffer(whole.subarray(1, 3)).buffer.byteLength).toBe(2);
 });
 
 describe('keys', () => {
@@ -29,9 +35,9 @@ describe('keys', () => {
   });
   test('keep models apart whatever they are called', () => {
     const names = ['a', 'a/b', 'a%2Fb', 'a/', '', '/', '%'];
-    const prefixes = names.map((model) => storeKeys({ ...scope, model }).modelPrefix);
+    const prefixes = names.map((model) => storeKeys({ ...scope, model }).adapter(''));
     for (const [i, prefix] of prefixes.entries()) {
-      expect(prefix.startsWith(storeKeys({ ...scope, model: '' }).shapePrefix)).toBe(true);
+      expect(prefix.startsWith('m:a:ff/')).toBe(true);
       for (const [j, other] of prefixes.entries()) expect(other.startsWith(prefix)).toBe(i === j);
     }
   });

@@ -1,16 +1,10 @@
 import { readAdapter } from '../../src/adapters/adapter.ts';
-import { openAdapterDisk } from '../../src/adapters/disk.ts';
-import { openAdapterTiers } from '../../src/engine/adapters.ts';
-import { createCore } from '../../src/engine/core.ts';
 import { createCostEstimate } from '../../src/engine/cost.ts';
 import { engineFace } from '../../src/engine/engine.ts';
 import { createEventHub } from '../../src/engine/events.ts';
 import type { OpenedModel } from '../../src/engine/load.ts';
-import { createLoop } from '../../src/engine/loop.ts';
 import { checkEngineOptions } from '../../src/engine/options.ts';
-import { realPace } from '../../src/engine/pace.ts';
-import type { Serving } from '../../src/engine/serving.ts';
-import { createTally } from '../../src/engine/tally.ts';
+import { assemble } from '../../src/engine/serving.ts';
 import type { AdapterEvent, CoreEngine, EngineOptions, GenerateOptions, Stats, Tier } from '../../src/engine/types.ts';
 import type { Folder } from '../../src/formats/folder.ts';
 import { answerOf, createFakeDevice, type FakeDevice } from './engine-fake-device.ts';
@@ -77,32 +71,16 @@ export interface OpenOptions extends Partial<EngineOptions> {
 export async function open(given: OpenOptions = {}): Promise<Opened> {
   const { pages = 64, slots = 16, location = 'm', writeMs = 0, ...more } = given;
   const options: EngineOptions = { model: location, precision: 'exact', ...more };
-  const { store, precision = 'exact' } = options;
+  const { precision = 'exact' } = options;
   const limits = checkEngineOptions(options);
   const device = createFakeDevice({ pages, slots, precision, writeMs });
   const { serving: served } = device;
   const told: AdapterEvent[] = [];
   const hub = createEventHub();
   const events: typeof hub = { ...hub, heard: () => 'yes', adapter: (event) => (told.push(event), hub.adapter(event)) };
-  const { tiers, join } = await openAdapterTiers({
-    ...{ device: served, events, pace: realPace, options, limits },
-    openDisk: async (owner) => store && openAdapterDisk(store, { table: TABLE, location, precision }, owner),
-  });
-  const { logitRows, contextLength, adjustRows } = served.model;
+  const opened = { config: served.model.config, text: {}, endTokens: new Set(), info: {}, location } as unknown as OpenedModel;
   const cost = createCostEstimate({ row: 1, logitRow: 1, key: 1, loraRow: 1 });
-  const core = createCore({
-    limits: { ...limits, logitRows, contextLength, adjustRows },
-    ...{ pages, slots, cost, beginnings: 'shared', moved: tiers.moved },
-    heapBytes: limits.heapBytes,
-    diskBytes: store ? limits.diskBytes : 0,
-    tenantWeight: () => 1,
-    flowWeight: () => 1,
-  });
-  const tally = createTally();
-  const loop = createLoop({ device: served, core, cost, tiers, events, tally, pace: realPace, onEnd: (error) => (serving.over ??= error) });
-  join({ core, inUse: loop.adaptersInUse, wake: loop.wake, changed: loop.changed });
-  const opened = { config: served.model.config, text: {}, endTokens: new Set(), info: {} } as unknown as OpenedModel;
-  const serving: Serving = { opened, device: served, core, limits, tiers, events, tally, loop, pace: realPace, over: undefined, nextId: 0 };
+  const serving = await assemble({ options, limits, opened, device: served, seams: { cost, events } });
   const engine = engineFace(serving);
   const { adapters } = engine;
   const list = async (): Promise<(readonly [string, string, Tier])[]> =>
