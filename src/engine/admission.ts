@@ -148,13 +148,20 @@ export function createAdmission(parts: AdmissionParts, { running, take, leave }:
     if (length === 0 || used === 0 || used + length <= limits.adapters) return false;
     return used + demand.fresh(namesOf(sequence)) > limits.adapters;
   };
+  /** Flows whose adapters are on their way: asked once, however many are admitted. */
+  const absent = new Set<string>();
   const admit = (now: number): Sequence[] => {
+    absent.clear();
     const unfit = new Set<Sequence>();
     /** Asked of everyone who waits, at every step: what most of them are refused for comes first. */
     const verdict = (sequence: Sequence): Verdict => {
+      if (absent.has(sequence.flow)) return 'skip';
       const isMissing = !isThere(sequence);
       const neverFits = adapters.neverFits(sequence.flow);
-      if (isMissing && !neverFits && !waits(sequence)) return 'skip';
+      if (isMissing && !neverFits && !waits(sequence)) {
+        absent.add(sequence.flow);
+        return 'skip';
+      }
       if (follows(sequence)) return 'later';
       const passed: Verdict = now - sequence.arrival >= PATIENCE_MS ? 'stop' : 'skip';
       if (!isMissing && isCrowded(sequence)) return passed;
