@@ -1,8 +1,9 @@
+import { sha256 } from './digest.ts';
 import { heldBlob, tell } from './disk-parts.ts';
 import type { DiskParts } from './disk-parts.ts';
 import type { DiskIndex } from './disk-index.ts';
 import { namedBy } from './disk-names.ts';
-import { decodeAdapter, encodeAdapter, encodeAdapterRecord, encodeBlobRecord, hashStored } from './records.ts';
+import { decodeAdapter, encodeAdapter, encodeAdapterRecord, encodeBlobRecord } from './records.ts';
 import type { BlobRecord, KnownAdapter } from './records.ts';
 import type { PackedAdapter } from './sites.ts';
 import { isQuota, recordOfBlob } from './store.ts';
@@ -32,11 +33,11 @@ export async function readBlob(parts: DiskParts, digest: string): Promise<Packed
 }
 
 async function unpack(
-  { model, slices }: DiskParts,
+  { model }: DiskParts,
   record: BlobRecord,
   bytes: Uint8Array<ArrayBuffer> | undefined,
 ): Promise<PackedAdapter | undefined> {
-  if (bytes?.length !== record.stored || (await hashStored(bytes, slices)) !== record.sha256) return undefined;
+  if (bytes?.length !== record.stored || (await sha256(bytes)) !== record.sha256) return undefined;
   const packed = decodeAdapter(bytes, model.table);
   return packed?.digest === record.digest && packed.precision === model.precision ? packed : undefined;
 }
@@ -82,7 +83,7 @@ export async function writeBlob(parts: DiskParts, packed: PackedAdapter, only: '
   let hash: string;
   const prepare = async (): Promise<void> => {
     bytes = await encodeAdapter(packed, slices);
-    hash = await hashStored(bytes, slices);
+    hash = await sha256(bytes);
   };
   const work = (): Promise<void> => {
     if (only === 'copy') index.keep(key); // what was dropped since it was asked for comes back

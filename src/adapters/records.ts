@@ -72,19 +72,6 @@ export async function encodeAdapter(packed: PackedAdapter, slices: Slices): Prom
   return bytes;
 }
 
-/**
- * SHA-256 (hex) of bytes as stored; of more than one piece the SHA-256 of their hashes, one after the other: each call copies what it
- * hashes. The thread is given back as the slices say.
- */
-export async function hashStored(bytes: Uint8Array<ArrayBuffer>, slices: Slices): Promise<string> {
-  const hashes: string[] = [];
-  for (const piece of pieces(bytes)) {
-    await slices.pause();
-    hashes.push(await sha256(piece));
-  }
-  return hashes.length === 1 ? hashes[0]! : sha256(new TextEncoder().encode(hashes.join('')));
-}
-
 function* pieces<T extends ArrayBufferLike>(bytes: Uint8Array<T>): Generator<Uint8Array<T>> {
   for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES);
 }
@@ -166,7 +153,7 @@ export interface BlobRecord {
   readonly key: string;
   /** Of what the adapter computes: `PackedAdapter.digest`. */
   readonly digest: string;
-  /** Of the bytes as stored, by `hashStored`: what a read checks. */
+  /** Of the bytes as stored: what a read checks. */
   readonly sha256: string;
   readonly rank: number;
   /** Bytes on the GPU and in memory: `PackedAdapter.bytes`. */
