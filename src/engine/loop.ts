@@ -214,8 +214,8 @@ export function createLoop({ device, core, cost, tiers, events, tally, pace, onE
           await recover();
         }
       }
-      const next = scheduler.nextDeadline();
-      if (next !== undefined) alarm = setTimeout(wake, Math.min(Math.max(1, next - pace.now()), LONGEST_TIMER_MS));
+      const next = Math.min(scheduler.nextDeadline() ?? Infinity, traffic.nextRead() ?? Infinity);
+      if (next < Infinity) alarm = setTimeout(wake, Math.min(Math.max(1, next - pace.now()), LONGEST_TIMER_MS));
     } catch (error) {
       flights = [];
       over = true;

@@ -45,6 +45,8 @@ export interface Traffic extends AdapterView {
   forget(adapter: string): void;
   /** The GPU was lost: nothing is on it. */
   reset(): void;
+  /** When a turn may begin reads that the last one held back, though nothing happens until then; undefined where it held back none. */
+  nextRead(): number | undefined;
 }
 
 export interface TrafficParts {
@@ -91,6 +93,7 @@ export function createTraffic(parts: TrafficParts): Traffic {
   const waiting = new Set<string>();
   let unplaceable: string | undefined;
   let turns = 0;
+  let nextRead: number | undefined;
   const sizes = { sum: 0, count: 0 };
 
   /** What it will take in memory: as much as others, where it was never read. */
@@ -163,21 +166,27 @@ export function createTraffic(parts: TrafficParts): Traffic {
   /** Begins to read what is not in memory, as much as memory holds beside what is there for others who wait. */
   const readNext = (next: readonly string[], now: number): Reading[] => {
     const begun: Reading[] = [];
-    let young = 0;
+    const isSlow = ({ since }: OnItsWay): boolean => now - since >= SLOW_READ_MS;
+    const young = new Set<string>();
+    for (const [content, onItsWay] of reading) if (!isSlow(onItsWay)) young.add(content);
     let held = 0;
-    for (const { since } of reading.values()) if (now - since < SLOW_READ_MS) young += 1;
+    nextRead = undefined;
     for (const content of next) {
-      if (young >= concurrent) break;
       if (cache.has(content) && !uploading.has(content)) continue;
-      const isNew = !heap.has(content) && !reading.has(content);
-      const bytes = heap.has(content) ? heap.sizeOf(content) : (reading.get(content)?.bytes ?? sizeOf(content));
+      const onItsWay = reading.get(content);
+      if (onItsWay && isSlow(onItsWay)) continue;
+      const isNew = !heap.has(content) && !onItsWay;
+      const bytes = heap.has(content) ? heap.sizeOf(content) : (onItsWay?.bytes ?? sizeOf(content));
       // what lies there for those behind it makes room for it
-      if (isNew && held > 0 && held + bytes > heap.budget) break;
+      if (isNew && (young.size >= concurrent || (held > 0 && held + bytes > heap.budget))) {
+        for (const each of young) nextRead = Math.min(nextRead ?? Infinity, reading.get(each)!.since + SLOW_READ_MS);
+        break;
+      }
       held += bytes;
       if (!isNew) continue;
       reading.set(content, { since: now, bytes });
+      young.add(content);
       begun.push({ content, from: disk.has(content) ? 'disk' : 'origin' });
-      young += 1;
     }
     return begun;
   };
@@ -190,7 +199,8 @@ export function createTraffic(parts: TrafficParts): Traffic {
   return {
     turn: (now) => {
       lower.settle();
-      const isFar = turns++ % TURNS_PER_LOOK === 0;
+      // where nobody runs there may be no other turn before something comes
+      const isFar = reserve() === 0 || turns++ % TURNS_PER_LOOK === 0;
       const flows = queue.upcoming(isFar ? FAR : NEAR, now);
       const { next, soon } = upcoming(flows);
       demand.expect(next, isFar ? 'far' : 'near');
@@ -228,6 +238,7 @@ export function createTraffic(parts: TrafficParts): Traffic {
       cache.clear();
       uploading.clear();
     },
+    nextRead: () => nextRead,
     isResident: (adapter) => {
       const content = contents.of(adapter);
       return cache.has(content) && !uploading.has(content);

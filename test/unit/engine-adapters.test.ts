@@ -3,7 +3,7 @@ import { memoryStore } from '../../src/adapters/store.ts';
 import type { Source } from '../../src/engine/types.ts';
 import { serveWeb, url } from './engine-web.ts';
 import { codeOf } from './files.ts';
-import { answer, dropped, open } from './tiers-harness.ts';
+import { ADAPTER_BYTES, answer, dropped, open } from './tiers-harness.ts';
 
 afterEach(() => void vi.unstubAllGlobals());
 
@@ -186,4 +186,30 @@ test('progress is told of what is read from the origin, to all who wait', async 
   expect(seen[1]).toEqual(seen[0]);
   await adapters.load('a', { onProgress: () => seen[0]!.push(7) });
   expect(seen[0]).not.toContain(7);
+});
+
+/** A folder that never answers. */
+const silent = (id: string): Source => ({
+  ...dropped(id, 1),
+  size: () => new Promise(() => undefined),
+  read: () => new Promise(() => undefined),
+});
+
+describe('origins that never answer', () => {
+  test('keep no other from being asked, however many they are and though nothing else happens', async () => {
+    const { adapters, ask } = await open();
+    for (let i = 0; i < 14; i++) await adapters.add(`silent ${i}`, silent(`silent ${i}`));
+    await adapters.add('good', dropped('good', 2));
+    for (let i = 0; i < 14; i++) void ask(`silent ${i}`).catch(() => undefined);
+    expect(await ask('good')).toBe(await answer(2));
+  }, 15_000);
+
+  test('nor do they hold the room that memory has for one', async () => {
+    const { adapters, ask } = await open({ memory: { heap: ADAPTER_BYTES }, slots: 2 });
+    for (const seed of [2, 3]) await adapters.add(`${seed}`, dropped(`${seed}`, seed));
+    await adapters.add('silent', silent('silent'));
+    expect(await ask('2')).toBe(await answer(2)); // what an adapter takes is known now
+    void ask('silent').catch(() => undefined);
+    expect(await ask('3')).toBe(await answer(3));
+  }, 15_000);
 });
