@@ -1,8 +1,8 @@
+import { fitCanvas, type Size } from './canvas.ts';
 import { find } from './dom.ts';
 import { nextFrame } from './frame.ts';
 import { countTiers, type Whereabouts } from './thousand-where.ts';
 import { tierColour, tierNames, tiers } from './tiers.ts';
-import { watchScheme } from './tint.ts';
 
 /** A thousand cells, one for each adapter, in the colour of the tier where its bytes are. */
 export interface Cells {
@@ -15,22 +15,11 @@ const still = matchMedia('(prefers-reduced-motion: reduce)');
 
 export function createCells(): Cells {
   const canvas = find('cells', HTMLCanvasElement);
-  let size = { width: 0, height: 0, ratio: 1 };
   let shown: Whereabouts = [];
   let moved: ReadonlySet<number> = new Set();
   let unmark: ReturnType<typeof setTimeout> | undefined;
 
-  const draw = (): void => drawCells(canvas, size, shown, moved);
-  new ResizeObserver(([entry]) => {
-    const { width, height } = entry!.contentRect;
-    size = { width, height, ratio: devicePixelRatio };
-    nextFrame(() => {
-      canvas.width = Math.round(width * size.ratio);
-      canvas.height = Math.round(height * size.ratio);
-      draw();
-    });
-  }).observe(canvas);
-  watchScheme(() => nextFrame(draw));
+  const draw = fitCanvas(canvas, (size) => drawCells(canvas, size, shown, moved));
 
   return {
     show: (places) => {
@@ -50,12 +39,6 @@ export function createCells(): Cells {
       nextFrame(draw);
     },
   };
-}
-
-interface Size {
-  readonly width: number;
-  readonly height: number;
-  readonly ratio: number;
 }
 
 /** In rows as one reads; one that has just changed wears a ring. */

@@ -1,3 +1,4 @@
+import { fitCanvas, type Size } from './canvas.ts';
 import type { EngineEvent } from 'weblora';
 import { find, setText } from './dom.ts';
 import { nextFrame } from './frame.ts';
@@ -5,7 +6,7 @@ import type { Reading } from './gauge.ts';
 import { createRate } from './rate.ts';
 import type { Roster } from './roster.ts';
 import { thousandNumber } from './thousand-adapter.ts';
-import { hueOf, tintColour, watchScheme } from './tint.ts';
+import { hueOf, tintColour } from './tint.ts';
 import { count, rateInWords } from './words.ts';
 
 type Step = EngineEvent['steps'][number];
@@ -35,13 +36,6 @@ const SILENCE = 1500;
 /** More columns than the widest screen shows. */
 const MOST_KEPT = 1000;
 
-interface Size {
-  readonly width: number;
-  readonly height: number;
-  /** Device pixels per pixel. */
-  readonly ratio: number;
-}
-
 const rowsOf = (step: Step): number => Object.values(step.rows).reduce((sum, rows) => sum + rows, 0);
 const adaptersOf = (step: Step): number => Object.keys(step.rows).filter((id) => id !== '').length;
 
@@ -53,10 +47,9 @@ export function createStrip(roster: Roster): Strip {
   const tokens = createRate({ window: WINDOW, silence: SILENCE });
   let rate: number | undefined;
   let beats: readonly Beat[] = [];
-  let size: Size = { width: 0, height: 0, ratio: 1 };
   let total = 0;
 
-  const draw = (): void => drawSteps(canvas.getContext('2d')!, size, kept, roster);
+  const draw = fitCanvas(canvas, (size) => drawSteps(canvas.getContext('2d')!, size, kept, roster));
   const tell = (): void => {
     draw();
     const last = kept.at(-1);
@@ -67,16 +60,6 @@ export function createStrip(roster: Roster): Strip {
     const words = `${count(rowsOf(last), 'row')} for ${count(adaptersOf(last), 'adapter')}`;
     canvas.setAttribute('aria-label', `${count(total, 'step')} so far; the last one had ${words}`);
   };
-  new ResizeObserver(([entry]) => {
-    const { width, height } = entry!.contentRect;
-    size = { width, height, ratio: devicePixelRatio };
-    nextFrame(() => {
-      canvas.width = Math.round(width * size.ratio);
-      canvas.height = Math.round(height * size.ratio);
-      draw();
-    });
-  }).observe(canvas);
-  watchScheme(() => nextFrame(draw));
 
   return {
     push: ({ at, steps }) => {

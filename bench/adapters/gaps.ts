@@ -4,9 +4,9 @@ import { folderStore } from 'weblora/node';
 import { median, quantile, ratios } from '../pairs.ts';
 import type { Row } from '../report.ts';
 import { follow, gaps, randomTokens, type Timeline } from '../timeline.ts';
-import { generateAdapter, type AdapterFiles } from './generate.ts';
+import { ALL, generateAdapter } from '../../demo/generated-adapter.ts';
 import { model, withFolder } from './node.ts';
-import { openOrigin, ownAdapter } from './origin.ts';
+import { openOrigin, ownAdapter, type AdapterFiles } from './origin.ts';
 import { settle } from './stage.ts';
 
 /** Adapters of four of the streams; the other four are on the base. */
@@ -41,7 +41,7 @@ interface Pair {
 /** What loads do to streams: twenty short requests for adapters that are in the store or at the origin, and again where they are resident. */
 export async function gapsDuringLoads(gpu: GpuProvider, pairs: number): Promise<Row[]> {
   const files: Record<string, AdapterFiles> = Object.fromEntries(STREAMS.map((id) => [id, ownAdapter(id)]));
-  for (const [i, id] of COLD.entries()) files[id] = generateAdapter(RANK, 100 + i);
+  for (const [i, id] of COLD.entries()) files[id] = generateAdapter({ modules: ALL, rank: RANK, state: 100 + i });
   const origin = await openOrigin(files);
   try {
     return await withFolder(async (folder) => {

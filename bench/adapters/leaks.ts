@@ -1,10 +1,7 @@
-import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import type { GpuProvider } from 'weblora';
 import { folderStore } from 'weblora/node';
 import { nodeEnvironment } from '../../test/gpu/environment.ts';
+import { folderBytes, usedBytes } from '../../test/gpu/memory.ts';
 import { checkMemory } from '../../test/suites/engine-memory.ts';
 import { gate, type Row } from '../report.ts';
 import { withFolder } from './node.ts';
@@ -32,22 +29,4 @@ export function leaks(gpu: GpuProvider, loads: number): Promise<Row[]> {
       { name: 'leaks/files of the store', value: report.storeBytes, unit: 'bytes', note: 'records are beside the budget' },
     ];
   });
-}
-
-/** Twice: what is collected the first time may let go of more. */
-async function usedBytes(): Promise<number> {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  for (let i = 0; i < 2; i++) {
-    collect();
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers;
-}
-
-async function folderBytes(path: string): Promise<number> {
-  const names = await readdir(path, { recursive: true });
-  const sizes = await Promise.all(names.map(async (name) => stat(join(path, name)).then((found) => (found.isFile() ? found.size : 0))));
-  return sizes.reduce((sum, size) => sum + size, 0);
 }

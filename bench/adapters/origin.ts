@@ -2,9 +2,12 @@ import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { generateAdapter, type AdapterFiles } from './generate.ts';
+import { ALL, generateAdapter } from '../../demo/generated-adapter.ts';
 
 const NAMES = ['adapter_config.json', 'adapter_model.safetensors'] as const;
+/** Files of a folder, by name. */
+export type AdapterFiles = Readonly<Record<string, Uint8Array<ArrayBuffer>>>;
+
 const folder = fileURLToPath(new URL('../../public/models/frontdesk/adapters', import.meta.url));
 
 /** One of the small model's own adapters. */
@@ -14,7 +17,7 @@ export function ownAdapter(id: string): AdapterFiles {
 
 /** The adapters whose first use is timed, from the smallest: two that the small model came with, and one of rank 64 on every linear layer. */
 export function subjects(): Readonly<Record<string, AdapterFiles>> {
-  return { emoji: ownAdapter('emoji'), json: ownAdapter('json'), rank64: generateAdapter(64, 1) };
+  return { emoji: ownAdapter('emoji'), json: ownAdapter('json'), rank64: generateAdapter({ modules: ALL, rank: 64, state: 1 }) };
 }
 
 /** Adapters by id: all of them, or made when they are asked for. */

@@ -1,31 +1,12 @@
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { test } from 'vitest';
 import { folderStore } from '../../src/node.ts';
 import { describeGpu } from '../device.ts';
 import { checkMemory } from '../suites/engine-memory.ts';
 import { nodeEnvironment } from './environment.ts';
-
-/** Twice: what is collected the first time may let go of more. */
-async function usedBytes(): Promise<number> {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  for (let i = 0; i < 2; i++) {
-    collect();
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers;
-}
-
-async function folderBytes(path: string): Promise<number> {
-  const names = await readdir(path, { recursive: true });
-  const sizes = await Promise.all(names.map(async (name) => stat(join(path, name)).then((found) => (found.isFile() ? found.size : 0))));
-  return sizes.reduce((sum, size) => sum + size, 0);
-}
+import { folderBytes, usedBytes } from './memory.ts';
 
 await describeGpu('memory of an engine', (gpu) => {
   test('is back at its budgets after many loads', async () => {

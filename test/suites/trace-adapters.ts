@@ -1,4 +1,5 @@
 import { createRandom } from '../../bench/sim/random.ts';
+import { generateAdapter, type AdapterFiles, type Linear } from '../../demo/generated-adapter.ts';
 import type { AdapterFacts } from '../../src/adapters/lower-tiers.ts';
 
 /** The small model's linear layers that these adapters change: number among its sites, widths; public/models/frontdesk/base/config.json. */
@@ -42,33 +43,8 @@ export function factsOf(adapter: string): AdapterFacts {
 }
 
 /** An adapter's folder as PEFT saves it. No two are the same, and the same number always gives the same bytes. */
-export function adapterFiles(adapter: string): Readonly<Record<string, Uint8Array<ArrayBuffer>>> {
+export function adapterFiles(adapter: string): AdapterFiles {
   const { rank, linears } = shapeOf(adapter);
-  const config = { peft_type: 'LORA', r: rank, lora_alpha: ALPHA, target_modules: linears.map(({ name }) => name) };
-  const header: Record<string, unknown> = {};
-  let end = 0;
-  const add = (name: string, shape: readonly [number, number]): void => {
-    header[name] = { dtype: 'F16', shape, data_offsets: [end, (end += 2 * shape[0] * shape[1])] };
-  };
-  for (let layer = 0; layer < LAYERS; layer++) {
-    for (const { name, inWidth, outWidth } of linears) {
-      const module = `base_model.model.model.layers.${layer}.self_attn.${name}`;
-      add(`${module}.lora_A.weight`, [rank, inWidth]);
-      add(`${module}.lora_B.weight`, [outWidth, rank]);
-    }
-  }
-  const text = JSON.stringify(header);
-  const head = new TextEncoder().encode(text.padEnd(8 * Math.ceil(text.length / 8)));
-  const file = new Uint8Array(8 + head.length + end);
-  new DataView(file.buffer).setBigUint64(0, BigInt(head.length), true);
-  file.set(head, 8);
-  fill(new Uint16Array(file.buffer, 8 + head.length), numberOf(adapter));
-  return { 'adapter_config.json': new TextEncoder().encode(JSON.stringify(config)), 'adapter_model.safetensors': file };
-}
-
-/** Small float16 numbers of either sign: one piece of them over and over. */
-function fill(values: Uint16Array, seed: number): void {
-  const random = createRandom(seed);
-  const piece = Uint16Array.from({ length: 509 }, () => random.below(0x400) | (random.below(2) << 15) | (6 << 10));
-  for (let at = 0; at < values.length; at += piece.length) values.set(piece.subarray(0, values.length - at), at);
+  const modules = linears.map(({ name, inWidth, outWidth }): Linear => [`self_attn.${name}`, inWidth, outWidth]);
+  return generateAdapter({ modules, rank, alpha: ALPHA, state: numberOf(adapter) + 1 });
 }
