@@ -43,7 +43,10 @@ function createSplitRoom(parts: RoomParts, border: number): Room {
   const below: Pages = { ...pages, counts: () => ({ ...pages.counts(), total: border, adapters: 0 }) };
   const above: Pages = {
     ...pages,
-    eachFree: (act) => pages.eachFree((page) => page >= border && act(page)),
+    copyFree: (set) => {
+      pages.copyFree(set);
+      for (let page = 0; page < border; page++) set.remove(page);
+    },
     isIdle: () => false,
     eachIdle: () => undefined,
     counts: () => ({ ...pages.counts(), kv: border, idle: 0 }),

@@ -5,8 +5,8 @@ import { createAdapterPool, type AdapterPool } from '../adapters/pool.ts';
 import type { PackedAdapter } from '../adapters/sites.ts';
 import { WebLoraError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
-import type { AdapterEntry, BytesInfo } from './adapter-entry.ts';
-import { createAdapterStore, onlyCopy } from './adapter-store.ts';
+import { onlyCopy, type AdapterEntry, type BytesInfo } from './adapter-entry.ts';
+import type { StorePart } from './adapter-tiers.ts';
 import { createUploads } from './adapter-uploads.ts';
 import type { ReadBytes } from './adapter-reading.ts';
 import type { Core } from './core.ts';
@@ -51,13 +51,16 @@ export interface AdapterBytes {
   checkFits(entry: AdapterEntry, packed: PackedAdapter): void;
   /** Fulfilled when the store has taken what was on its way there, and knows of it. */
   settled(): Promise<void>;
-  readonly owner: DiskOwner;
+  /** Of the disk, where there is one. */
+  readonly owner: DiskOwner | undefined;
 }
 
 export interface AdapterBytesParts {
   readonly device: Pick<ServingDevice, 'model' | 'reserveRank'>;
   readonly core: () => Pick<Core, 'cache' | 'traffic' | 'lower' | 'contents'>;
   readonly disk: () => AdapterDisk | undefined;
+  /** Makes what keeps bytes on the disk, where there is one. */
+  readonly createStore: StorePart['create'] | undefined;
   readonly events: EventHub;
   readonly meter: TierMeter;
   readonly pace: Pace;
@@ -68,7 +71,7 @@ export interface AdapterBytesParts {
 }
 
 export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
-  const { device, core, disk, events, meter, pace, namesOf, isCurrent } = parts;
+  const { device, core, disk, createStore, events, meter, pace, namesOf, isCurrent } = parts;
   const heap = new Map<string, PackedAdapter>();
   const known = new Map<string, BytesInfo & AdapterFacts>();
   const resident = new Map<string, { readonly rank4: number; readonly bytes: number }>();
@@ -88,7 +91,7 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
     for (const entry of namesOf(content)) if (isCurrent(entry)) events.adapter({ ...event, id: entry.id });
   };
   const pagesFor = (layerBytes: number): number => Math.max(1, Math.ceil(layerBytes / device.model.pool.pageBytes));
-  const { owner, store } = createAdapterStore(() => ({
+  const opened = createStore?.(() => ({
     disk: disk()!,
     lower: () => core().lower,
     meter,
@@ -99,6 +102,7 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
     told: (kind, content, bytes, error) =>
       tell({ kind, tier: 'disk', bytes, ...(error !== undefined && { message: wordsOf(error) }) }, content),
   }));
+  const store = opened?.store;
   const uploads = createUploads(pool, (content, ms) => {
     const now = performance.now();
     meter.took('heap', ms);
@@ -115,6 +119,7 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
     void work.then(() => busy.delete(work));
   };
   const keep = async ({ packed, entry }: ReadBytes): Promise<void> => {
+    if (!store) return;
     await store.write(packed, known.get(packed.digest)!.stored, onlyCopy(entry));
     await store.note(entry);
   };
@@ -132,7 +137,7 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
   };
   const moveOnDisk = ({ kind, content }: Move): void => {
     if (kind === 'load') follow(keep(arriving!));
-    else if (kind === 'evict') store.drop(content);
+    else if (kind === 'evict') store?.drop(content);
     else tell({ kind: 'fail', tier: 'disk', bytes: known.get(content)!.stored, message: FULL }, content);
   };
   const offGpu = (content: string): void => {
@@ -164,8 +169,8 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
   };
 
   return {
-    owner,
-    begin: () => disk() && store.begin(),
+    owner: opened?.owner,
+    begin: () => store?.begin(),
     known: (content) => known.get(content),
     inHeap: (content) => heap.get(content),
     asked: async (content, read) => {
@@ -180,7 +185,7 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
     arrived: async (read, deliver) => {
       const { packed, from } = read;
       await device.reserveRank(packed.rank4);
-      if (disk() && from === 'origin') await store.room();
+      if (from === 'origin') await store?.room();
       await new Promise<void>((resolve) => {
         pace.read(core().contents.of(read.entry.key), () => {
           deliver((entry) => take({ ...read, entry }));
@@ -217,7 +222,7 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
     },
     lost: () => uploads.clear(),
     note: (entry) => {
-      if (disk()) follow(store.note(entry));
+      if (store) follow(store.note(entry));
     },
     settled: async () => {
       const all = async (): Promise<void> => {
@@ -247,8 +252,8 @@ function tooLarge({ id, name }: AdapterEntry, needed: number, { pages, pageBytes
 }
 
 /** The nearest tier that has a content's bytes. */
-export function tierOf({ cache, lower, traffic }: Pick<Core, 'cache' | 'lower' | 'traffic'>, adapter: string, content: string): Tier {
-  if (cache.has(content) && traffic.isResident(adapter)) return 'gpu';
+export function tierOf({ lower, traffic }: Pick<Core, 'lower' | 'traffic'>, adapter: string, content: string): Tier {
+  if (traffic.residency(adapter) === 'resident') return 'gpu';
   if (lower.heap.has(content)) return 'heap';
   return lower.disk.has(content) ? 'disk' : 'origin';
 }

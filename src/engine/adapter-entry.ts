@@ -99,3 +99,13 @@ export function describeEntry({ id, name, pin }: AdapterEntry, tier: Tier, known
     ...(known && { digest: known.digest, rank: known.rank, bytes: known.bytes }),
   };
 }
+
+/** Whether an entry's bytes can be read from nowhere else once this engine is gone. */
+export function onlyCopy(entry: AdapterEntry): 'copy' | undefined {
+  return entry.by === 'add' && !isAddressed(entry) ? 'copy' : undefined;
+}
+
+/** Whether its origin can be found again by name. */
+export function isAddressed({ origin }: AdapterEntry): boolean {
+  return origin !== undefined && sourceAddress(origin) !== undefined;
+}

@@ -1,7 +1,7 @@
 import type { AdapterDisk, DiskChange, DiskOwner, HeldBlob } from '../adapters/disk.ts';
 import type { LowerTiers } from '../adapters/lower-tiers.ts';
 import type { PackedAdapter } from '../adapters/sites.ts';
-import { sourceAddress, type AdapterEntry } from './adapter-entry.ts';
+import { isAddressed, onlyCopy, type AdapterEntry } from './adapter-entry.ts';
 import { recordOf } from './adapter-reading.ts';
 import type { TierMeter } from './tier-meter.ts';
 
@@ -33,6 +33,11 @@ export interface AdapterStoreParts {
   readonly told: (kind: 'load' | 'evict' | 'fail', content: string, bytes: number, error?: unknown) => void;
 }
 
+export interface OpenedStore {
+  readonly owner: DiskOwner;
+  readonly store: AdapterStore;
+}
+
 /** Writes that wait at once: more are not begun by those who ask for room. */
 const MOST_WRITES = 16;
 const LONGEST_WAIT_MS = 2000;
@@ -41,7 +46,7 @@ const LONGEST_WAIT_MS = 2000;
 const nameOf = ({ own, digest, key }: HeldBlob): string => (own === 'yes' ? digest : key);
 
 /** Makes the store's owner, to be given to the disk as it opens, and then the tier itself. */
-export function createAdapterStore(parts: () => AdapterStoreParts): { readonly owner: DiskOwner; readonly store: AdapterStore } {
+export function createAdapterStore(parts: () => AdapterStoreParts): OpenedStore {
   const sizes = new Map<string, Held>();
   const writes = createWrites();
   let shrinking: 'yes' | 'no' = 'no';
@@ -186,13 +191,4 @@ function createWrites(): Writes {
       });
     },
   };
-}
-
-/** Whether an entry's bytes can be read from nowhere else once this engine is gone. */
-export function onlyCopy(entry: AdapterEntry): 'copy' | undefined {
-  return entry.by === 'add' && !isAddressed(entry) ? 'copy' : undefined;
-}
-
-function isAddressed({ origin }: AdapterEntry): boolean {
-  return origin !== undefined && sourceAddress(origin) !== undefined;
 }

@@ -4,6 +4,7 @@ import type { Move } from '../adapters/lower-tiers.ts';
 import type { Part } from '../model/plan.ts';
 import type { Slices } from '../slices.ts';
 import type { AdapterEntry } from './adapter-entry.ts';
+import type { AdapterStoreParts, OpenedStore } from './adapter-store.ts';
 import type { Core } from './core.ts';
 import type { ServingDevice } from './device.ts';
 import type { EventHub } from './events.ts';
@@ -46,6 +47,12 @@ export interface AdapterTiers {
   close(reason: unknown): Promise<void>;
 }
 
+/** What an engine without a store does not load. */
+export interface StorePart {
+  open(owner: DiskOwner): Promise<AdapterDisk>;
+  create(parts: () => AdapterStoreParts): OpenedStore;
+}
+
 export interface AdapterTiersParts {
   readonly device: Pick<ServingDevice, 'model' | 'precision' | 'reserveRank'>;
   readonly events: EventHub;
@@ -54,8 +61,8 @@ export interface AdapterTiersParts {
   readonly slices: Slices;
   readonly options: Pick<EngineOptions, 'resolve' | 'hubToken'>;
   readonly limits: Pick<EngineLimits, 'heapBytes' | 'diskBytes' | 'revalidateAfter'>;
-  /** Opens the store, where there is one. */
-  readonly openDisk: (owner: DiskOwner) => Promise<AdapterDisk | undefined>;
+  /** The store, where there is one. */
+  readonly store: StorePart | undefined;
 }
 
 /** What is made after the tiers. */

@@ -7,14 +7,14 @@ import type { Room } from './room.ts';
 import type { Seats } from './seats.ts';
 import { alike, blendOf, knownTokens, tokensOf, type Sequence } from './sequence.ts';
 
+/** `resident`: on the GPU, ready for the next step; `unplaced`: read, and the pool has no room; `absent`: elsewhere, or on its way. */
+export type Residency = 'resident' | 'unplaced' | 'absent';
+
 /** What is asked about adapters before a sequence may run. */
 export interface AdapterView {
-  /** Whether it lies on the GPU, ready for the next step. */
-  isResident(adapter: string): boolean;
+  residency(adapter: string): Residency;
   /** Whether any is on its way onto the GPU: nobody can take its pages yet. */
   isUploading(): boolean;
-  /** Whether it was read and found no room in the pool. */
-  waitsForRoom(adapter: string): boolean;
   /** Whether a flow's adapters found no room in a pool with nothing else in it but those that are pinned. */
   neverFits(flow: string): boolean;
   /** Of one that is resident. */
@@ -62,10 +62,16 @@ export function createAdmission(parts: AdmissionParts, { running, take, leave }:
   const counters = { lookedUp: 0, found: 0 };
 
   const namesOf = ({ parts }: Sequence): readonly string[] => parts.map(({ adapter }) => adapter);
-  const isThere = ({ parts }: Sequence): boolean => parts.every(({ adapter }) => adapters.isResident(adapter));
-  /** Whether one of its adapters was read and found no room. */
-  const waits = ({ parts }: Sequence): boolean =>
-    parts.some(({ adapter }) => !adapters.isResident(adapter) && adapters.waitsForRoom(adapter));
+  /** Of the adapter that keeps it from running, or resident: one without a place goes before one that is elsewhere. */
+  const residencyOf = ({ parts }: Sequence): Residency => {
+    let all: Residency = 'resident';
+    for (const { adapter } of parts) {
+      const residency = adapters.residency(adapter);
+      if (residency === 'unplaced') return residency;
+      if (residency === 'absent') all = residency;
+    }
+    return all;
+  };
 
   /** Shortens an open answer to what the pool can hold beside its adapters; false where the sequence can never run. */
   const canEverRun = (sequence: Sequence): boolean => {
@@ -156,20 +162,20 @@ export function createAdmission(parts: AdmissionParts, { running, take, leave }:
     /** Asked of everyone who waits, at every step: what most of them are refused for comes first. */
     const verdict = (sequence: Sequence): Verdict => {
       if (absent.has(sequence.flow)) return 'skip';
-      const isMissing = !isThere(sequence);
+      const residency = residencyOf(sequence);
       const neverFits = adapters.neverFits(sequence.flow);
-      if (isMissing && !neverFits && !waits(sequence)) {
+      if (residency === 'absent' && !neverFits) {
         absent.add(sequence.flow);
         return 'skip';
       }
       if (follows(sequence)) return 'later';
       const passed: Verdict = now - sequence.arrival >= PATIENCE_MS ? 'stop' : 'skip';
-      if (!isMissing && isCrowded(sequence)) return passed;
+      if (residency === 'resident' && isCrowded(sequence)) return passed;
       if (neverFits || !canEverRun(sequence)) {
         unfit.add(sequence);
         return 'later';
       }
-      return isMissing ? passed : place(sequence);
+      return residency === 'resident' ? place(sequence) : passed;
     };
     while (running.size < limits.sequences && queue.size > 0) {
       const admitted = queue.pick(now, verdict);
@@ -178,6 +184,6 @@ export function createAdmission(parts: AdmissionParts, { running, take, leave }:
     }
     return [...unfit];
   };
-  const cachedTokens = (sequence: Sequence): number => (isThere(sequence) ? PAGE_TOKENS * lookUp(sequence).found : 0);
+  const cachedTokens = (sequence: Sequence): number => (residencyOf(sequence) === 'resident' ? PAGE_TOKENS * lookUp(sequence).found : 0);
   return { admit, cachedTokens, prefix: counters };
 }

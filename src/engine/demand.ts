@@ -75,7 +75,8 @@ export function createDemand(contents: Contents): AdapterDemand {
     adaptersOf: (name) => {
       const flow = flows.get(name);
       if (!flow) return [];
-      if (flow.version !== version) Object.assign(flow, { contents: [...new Set(flow.adapters.map(contents.of))], version });
+      const isCurrent = flow.adapters.length === 1 ? flow.contents[0] === contents.of(flow.adapters[0]!) : flow.version === version;
+      if (!isCurrent) Object.assign(flow, { contents: [...new Set(flow.adapters.map(contents.of))], version });
       return flow.contents;
     },
     fresh: (adapters) => {

@@ -239,7 +239,7 @@ export function createLoop({ device, core, cost, tiers, events, tally, pace, onE
       const { sequence, adapterId, sampler } = request;
       open.set(sequence.id, request);
       events.request({ kind: 'begin', request: sequence.id, adapter: adapterId });
-      for (const { adapter } of sequence.parts) tiers.meter.asked('gpu', traffic.isResident(adapter) ? 'hit' : 'miss');
+      for (const { adapter } of sequence.parts) tiers.meter.asked('gpu', traffic.residency(adapter) === 'resident' ? 'hit' : 'miss');
       const queue = (): void => {
         if (!open.has(sequence.id)) return;
         scheduler.add(sequence);

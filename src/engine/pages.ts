@@ -1,3 +1,5 @@
+import { createPageSet, highestRun, type PageSet } from './page-set.ts';
+
 export interface PageCounts {
   readonly total: number;
   /** Taken KV pages, those that only the prefix cache keeps included. */
@@ -38,8 +40,8 @@ export interface Pages {
    * Throws `RangeError` unless `count` is a positive integer.
    */
   takeRun(count: number): number | undefined;
-  /** Every page that nobody has, neither a sequence nor the prefix cache nor an adapter. */
-  eachFree(act: (page: number) => void): void;
+  /** Makes `set` the pages that nobody has, neither a sequence nor the prefix cache nor an adapter. */
+  copyFree(set: PageSet): void;
   /** Whether the prefix cache alone holds it; and every such page. */
   isIdle(page: number): boolean;
   eachIdle(act: (page: number) => void): void;
@@ -48,52 +50,10 @@ export interface Pages {
   counts(): PageCounts;
 }
 
-/** A set of page numbers as one bit each: 32 pages are skipped in one comparison. */
-interface PageSet {
-  readonly words: Uint32Array;
-  each(act: (page: number) => void): void;
-  has(page: number): boolean;
-  add(page: number): void;
-  remove(page: number): void;
-}
-
-function createPageSet(total: number): PageSet {
-  const words = new Uint32Array(Math.ceil(total / 32));
-  return {
-    words,
-    each: (act) => {
-      for (let i = 0; i < words.length; i++) {
-        for (let word = words[i]!; word !== 0; word &= word - 1) act(i * 32 + 31 - Math.clz32(word & -word));
-      }
-    },
-    has: (page) => ((words[page >>> 5]! >>> (page & 31)) & 1) === 1,
-    add: (page) => {
-      words[page >>> 5]! |= 1 << (page & 31);
-    },
-    remove: (page) => {
-      words[page >>> 5]! &= ~(1 << (page & 31));
-    },
-  };
-}
-
 function requireCount(count: number, least: number, what: string): void {
   if (!Number.isSafeInteger(count) || count < least) {
     throw new RangeError(`${what} must be an integer of at least ${least}; got ${count}.`);
   }
-}
-
-/** First page of the highest-placed run of `count` members of `free`. */
-function highestRun(free: PageSet, total: number, count: number): number | undefined {
-  let run = 0;
-  for (let page = total - 1; page >= 0; page--) {
-    if (run === 0 && free.words[page >>> 5] === 0) {
-      page &= ~31; // nothing free among these 32 pages: go on below them
-      continue;
-    }
-    run = free.has(page) ? run + 1 : 0;
-    if (run === count) return page;
-  }
-  return undefined;
 }
 
 interface Holders {
@@ -152,11 +112,11 @@ interface Runs {
   end(first: number, count: number): void;
 }
 
-function createRuns(free: PageSet, total: number): Runs {
+function createRuns(free: PageSet): Runs {
   const runs = new Map<number, number>();
   return {
     take(count) {
-      const first = highestRun(free, total, count);
+      const first = highestRun(free, count);
       if (first === undefined) return undefined;
       for (let page = first; page < first + count; page++) free.remove(page);
       runs.set(first, count);
@@ -217,7 +177,7 @@ export function createPages(total: number): Pages {
   if (total >= 2 ** 31) throw new RangeError(`The number of pages must be below 2^31; got ${total}.`);
   const free = createFreePages(total);
   const holders = createHolders(total);
-  const runs = createRuns(free, total);
+  const runs = createRuns(free);
   const listeners: ((page: number) => void)[] = [];
   let kv = 0;
   let adapters = 0;
@@ -255,7 +215,7 @@ export function createPages(total: number): Pages {
     },
     holders: holders.of,
     whenIdle: (act) => void listeners.push(act),
-    eachFree: free.each,
+    copyFree: (set) => set.words.set(free.words),
     isIdle: holders.isIdle,
     eachIdle: holders.eachIdle,
     takeRun(count) {

@@ -1,4 +1,5 @@
 import type { AdapterCache, Demand, Placement } from '../adapters/cache.ts';
+import { createPageSet } from './page-set.ts';
 import type { Pages } from './pages.ts';
 import type { PrefixCache } from './prefix-cache.ts';
 import { planRun, type Ground } from './run-plan.ts';
@@ -38,9 +39,12 @@ export function createRoom({ pages, prefix, cache, demand, evicted }: RoomParts)
     cache.evict(key);
     evicted(key);
   };
+  const open = createPageSet(pages.counts().total);
   const ground = (before: number | undefined): Ground => ({
-    total: pages.counts().total,
-    eachFree: pages.eachFree,
+    open: () => {
+      pages.copyFree(open);
+      return open;
+    },
     eachIdle: pages.eachIdle,
     isIdle: pages.isIdle,
     victims: () => cache.victims(demand, before),

@@ -1,6 +1,7 @@
-import type { AdapterDisk, DiskOwner } from '../adapters/disk.ts';
+import type { DiskModel } from '../adapters/disk.ts';
+import type { Store } from '../adapters/store.ts';
 import { loadPart, type WebLoraError } from '../errors.ts';
-import type { AdapterTiers } from './adapter-tiers.ts';
+import type { AdapterTiers, StorePart } from './adapter-tiers.ts';
 import { openAdapterTiers } from './adapters.ts';
 import { createCore, type Core } from './core.ts';
 import { createCostEstimate, type CostEstimate } from './cost.ts';
@@ -81,8 +82,8 @@ export async function assemble({ options, limits, opened, device, seams }: Assem
   const { store } = options;
   const slices = createSlices();
   const scope = { table: model.shape.table, location: opened.location, precision, slices };
-  const openStore = async (owner: DiskOwner): Promise<AdapterDisk | undefined> => store && openDisk(store, scope, owner);
-  const { tiers, join } = await openAdapterTiers({ device, events, pace, slices, options, limits, openDisk: openStore });
+  const part = store && (await loadStore(store, scope));
+  const { tiers, join } = await openAdapterTiers({ device, events, pace, slices, options, limits, store: part });
   const core = createCore({
     limits: { ...limits, logitRows: model.logitRows, contextLength: model.contextLength, adjustRows: model.adjustRows },
     pages: model.pool.pages,
@@ -106,10 +107,12 @@ export async function assemble({ options, limits, opened, device, seams }: Assem
   return serving;
 }
 
-/** An engine without a store does not load the code for one. */
-async function openDisk(...given: Parameters<typeof import('../adapters/disk.ts').openAdapterDisk>): Promise<AdapterDisk> {
-  const { openAdapterDisk } = await loadPart(() => import('../adapters/disk.ts'));
-  return openAdapterDisk(...given);
+async function loadStore(store: Store, model: DiskModel): Promise<StorePart> {
+  const [{ openAdapterDisk }, { createAdapterStore }] = await Promise.all([
+    loadPart(() => import('../adapters/disk.ts')),
+    loadPart(() => import('./adapter-store.ts')),
+  ]);
+  return { open: (owner) => openAdapterDisk(store, model, owner), create: createAdapterStore };
 }
 
 /** Throws why the engine takes no more calls. */

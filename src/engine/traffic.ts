@@ -204,13 +204,13 @@ export function createTraffic(parts: TrafficParts): Traffic {
       const flows = queue.upcoming(isFar ? FAR : NEAR, now);
       const { next, soon } = upcoming(flows);
       demand.expect(next, isFar ? 'far' : 'near');
-      const write = placeNext(next, soon);
+      let write = placeNext(next, soon);
       if (isStuck(flows, write.length)) {
         for (const { content } of write) uploading.delete(content); // nobody was told of them
-        write.push(...placeAlone(flows[0]!));
-        for (const { content, placement } of write) if (cache.get(content) === placement) uploading.add(content);
+        write = [...write, ...placeAlone(flows[0]!)].filter(({ content, placement }) => cache.get(content) === placement);
+        for (const { content } of write) uploading.add(content);
       }
-      return { write: write.filter(({ content, placement }) => cache.get(content) === placement), read: readNext(next, now) };
+      return { write, read: readNext(next, now) };
     },
     learn,
     arrived: (adapter, facts, from, only) => {
@@ -239,12 +239,12 @@ export function createTraffic(parts: TrafficParts): Traffic {
       uploading.clear();
     },
     nextRead: () => nextRead,
-    isResident: (adapter) => {
+    residency: (adapter) => {
       const content = contents.of(adapter);
-      return cache.has(content) && !uploading.has(content);
+      if (cache.has(content) && !uploading.has(content)) return 'resident';
+      return waiting.has(content) ? 'unplaced' : 'absent';
     },
     isUploading: () => uploading.size > 0,
-    waitsForRoom: (adapter) => waiting.has(contents.of(adapter)),
     neverFits: (flow) => flow === unplaceable,
     digest: contents.of,
     lastingPages: (adapters) => {

@@ -65,9 +65,12 @@ export async function launch(): Promise<Browser> {
   return chromium.launch(await launchOptions());
 }
 
-/** The same with a profile in a folder: what its pages store lies on the disk, where other contexts keep it in memory. */
-export async function launchProfile(folder: string): Promise<BrowserContext> {
-  return chromium.launchPersistentContext(folder, await launchOptions());
+/** The same with a profile of its own, gone when it closes: what its pages store lies on the disk, where other contexts keep it in memory. */
+export async function launchProfile(): Promise<BrowserContext> {
+  const folder = mkdtempSync(join(tmpdir(), 'weblora-profile-'));
+  const profile = await chromium.launchPersistentContext(folder, await launchOptions());
+  profile.once('close', () => rmSync(folder, { recursive: true, force: true }));
+  return profile;
 }
 
 async function launchOptions(): Promise<LaunchOptions> {

@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { BrowserContext, Page } from 'playwright';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { launchProfile, openHarness, urlOf, type Harness } from './harness.ts';
@@ -15,7 +12,6 @@ const MODEL = urlOf('test/fixtures/arch/llama/base')!;
 
 let harness: Harness;
 let origin: AdapterOrigin;
-let folder: string;
 /** On the disk, as people have it: other contexts keep their databases in memory. */
 let profile: BrowserContext;
 
@@ -23,15 +19,13 @@ beforeAll(async () => {
   harness = await openHarness();
   origin = await openOrigin();
   for (const [id, files] of Object.entries(ADAPTERS)) origin.adapters.set(id, files);
-  folder = await mkdtemp(join(tmpdir(), 'weblora-profile-'));
-  profile = await launchProfile(folder);
+  profile = await launchProfile();
 });
 
 afterAll(async () => {
   await profile?.close();
   await harness?.close();
   origin?.close();
-  await rm(folder, { recursive: true, force: true });
 });
 
 type End = (how: 'closed' | 'crashed') => Promise<void>;

@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { BrowserContext } from 'playwright';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { launchProfile, openHarness, type Harness } from './harness.ts';
@@ -12,7 +9,6 @@ const ROOM_FOR_ONE = 2_900_000;
 
 let harness: Harness;
 let origin: AdapterOrigin;
-let folder: string;
 /** On the disk: databases that Chromium keeps in memory do not become smaller when something is deleted. */
 let profile: BrowserContext;
 
@@ -20,15 +16,13 @@ beforeAll(async () => {
   harness = await openHarness();
   origin = await openOrigin();
   for (const seed of [1, 2]) origin.adapters.set(`wide-${seed}`, widened(seed, 256));
-  folder = await mkdtemp(join(tmpdir(), 'weblora-profile-'));
-  profile = await launchProfile(folder);
+  profile = await launchProfile();
 });
 
 afterAll(async () => {
   await profile?.close();
   await harness?.close();
   origin?.close();
-  await rm(folder, { recursive: true, force: true });
 });
 
 test('where the browser gives no room, requests are served, and the adapter is kept when there is room again', async () => {

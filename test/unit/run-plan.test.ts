@@ -1,11 +1,15 @@
 import { describe, expect, test } from 'vitest';
+import { createPageSet } from '../../src/engine/page-set.ts';
 import { planRun, type Ground } from '../../src/engine/run-plan.ts';
 
 /** A pool as text: `.` free, `k` held by a request, `i` idle, a letter A to Z a page of that adapter. Victims in the order given. */
 function ground(pool: string, victims: readonly (readonly [string, number])[], more: Partial<Ground> = {}): Ground {
   return {
-    total: pool.length,
-    eachFree: (act) => [...pool].forEach((what, page) => what === '.' && act(page)),
+    open: () => {
+      const free = createPageSet(pool.length);
+      for (const [page, what] of [...pool].entries()) if (what === '.') free.add(page);
+      return free;
+    },
     isIdle: (page) => pool[page] === 'i',
     eachIdle: (act) => [...pool].forEach((what, page) => what === 'i' && act(page)),
     victims: () => victims.map(([key, lastUse]) => ({ key, lastUse, wanted: undefined })),
@@ -17,9 +21,6 @@ function ground(pool: string, victims: readonly (readonly [string, number])[], m
 }
 
 describe('who leaves for a run', () => {
-  test('nobody where a run is free', () => {
-    expect(planRun(ground('k...', []), 3)).toEqual({ adapters: [], idle: [] });
-  });
   test('the first whose pages join what is free, and nobody whose pages lie apart', () => {
     expect(
       planRun(
