@@ -2,7 +2,7 @@
 // One thread per 8 numbers. A decode row's token lies in the state slot where the sampler of an earlier step left it.
 // From outside: VOCABULARY, FIRST, COUNT, WIDTH8; lib/step, lib/state, lib/grid, lib/weights-*.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
-@group(0) @binding(1) var<storage, read> weights: array<vec4u>;
+@group(0) @binding(1) var<storage, read> weights: array<WeightWord>;
 @group(0) @binding(2) var<storage, read> state: array<u32>;
 @group(0) @binding(3) var<storage, read_write> x: array<vec4f>;
 

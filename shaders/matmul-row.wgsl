@@ -3,7 +3,7 @@
 // sums in the same order. ADD adds to what y holds (the residual). LOGITS counts logit rows instead of batch rows.
 // From outside: WIDTH8, OUT4, OUT_AT4, Y_STRIDE4, ADD, LOGITS; lib/step, lib/grid, lib/weights-*.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
-@group(0) @binding(1) var<storage, read> weights: array<vec4u>;
+@group(0) @binding(1) var<storage, read> weights: array<WeightWord>;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
 

@@ -1,4 +1,5 @@
-// Eight weights of a plane bound as `weights: array<vec4u>`, stored as bf16: the upper half of an f32.
+// Eight weights of a plane bound as `weights: array<WeightWord>`, stored as bf16: the upper half of an f32.
+alias WeightWord = vec4u;
 struct Eight { lo: vec4f, hi: vec4f }
 
 fn load_weights(i: u32) -> Eight {

@@ -1,4 +1,5 @@
-// Eight weights of a plane bound as `weights: array<vec4u>`, stored as f16. unpack2x16float needs no shader-f16.
+// Eight weights of a plane bound as `weights: array<WeightWord>`, stored as f16. unpack2x16float needs no shader-f16.
+alias WeightWord = vec4u;
 struct Eight { lo: vec4f, hi: vec4f }
 
 fn load_weights(i: u32) -> Eight {

@@ -6,6 +6,8 @@ export interface Kernel<Binding extends string = string> {
   readonly buffers: Readonly<Record<Binding, 'read' | 'read_write'>>;
   /** Names that the file uses and a specialisation must give. */
   readonly constants: readonly string[];
+  /** Invocations of a workgroup; default `WORKGROUP_SIZE`. */
+  readonly workgroupSize?: number;
 }
 
 /** A u32 (number), a bool, or an f32 (`{ f32 }`). */
@@ -17,7 +19,7 @@ export interface Specialisation {
   readonly libraries: readonly string[];
 }
 
-/** Invocations of every narrow kernel's workgroup: no barrier needs them to be fewer. */
+/** Invocations of a workgroup that needs no other number: without a barrier any will do. */
 export const WORKGROUP_SIZE = 64;
 
 export function defineKernel<Binding extends string>(kernel: Kernel<Binding>): Kernel<Binding> {
@@ -30,7 +32,7 @@ export function defineKernel<Binding extends string>(kernel: Kernel<Binding>): K
  * @throws RangeError for a constant that is missing, unknown, or no u32.
  */
 export function specialise(kernel: Kernel, { constants, libraries }: Specialisation): string {
-  const given = { WORKGROUP_SIZE, ...constants };
+  const given = { WORKGROUP_SIZE: kernel.workgroupSize ?? WORKGROUP_SIZE, ...constants };
   for (const name of kernel.constants) {
     if (!(name in given)) throw new RangeError(`${kernel.label}: constant ${name} is missing`);
   }

@@ -1,5 +1,5 @@
 import { WebLoraError } from '../errors.ts';
-import { specialise, type Kernel, type Specialisation } from './kernel.ts';
+import { specialise, WORKGROUP_SIZE, type Kernel, type Specialisation } from './kernel.ts';
 
 /** A compiled specialisation of a kernel and the layout its bind groups have. */
 export interface Pipeline<Binding extends string = string> {
@@ -16,6 +16,8 @@ export interface Dispatch {
   readonly label: string;
   readonly pipeline: GPUComputePipeline;
   readonly bindGroup: GPUBindGroup;
+  /** Invocations of a workgroup. */
+  readonly workgroupSize: number;
 }
 
 export interface Pipelines {
@@ -73,7 +75,8 @@ export function createPipelines(device: GPUDevice): Pipelines {
         const bound = buffers[name as keyof typeof buffers] as Bound;
         return { binding, resource: 'buffer' in bound ? bound : { buffer: bound } };
       });
-      return { label: kernel.label, pipeline, bindGroup: device.createBindGroup({ label: kernel.label, layout, entries }) };
+      const bindGroup = device.createBindGroup({ label: kernel.label, layout, entries });
+      return { label: kernel.label, pipeline, bindGroup, workgroupSize: kernel.workgroupSize ?? WORKGROUP_SIZE };
     },
   };
 }

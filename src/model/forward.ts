@@ -1,11 +1,7 @@
 import type { Bound } from '../gpu/pipelines.ts';
-import { attention, attentionThreads } from '../kernels/attention.ts';
 import { embed, embedThreads } from '../kernels/embed.ts';
 import { COMMON, DESCRIPTORS, POOL, STATE, WEIGHTS } from '../kernels/libraries.ts';
-import { loraExpand, loraExpandThreads } from '../kernels/lora-expand.ts';
-import { loraShrink, loraShrinkThreads, SPLIT_COLUMNS } from '../kernels/lora-shrink.ts';
-import { matmulRow, matmulRowThreads } from '../kernels/matmul-row.ts';
-import { matmulTile, matmulTileThreads } from '../kernels/matmul-tile.ts';
+import { SPLIT_COLUMNS } from '../kernels/lora-shrink.ts';
 import { rmsNorm, rmsNormThreads } from '../kernels/rms-norm.ts';
 import { ropeKv, ropeKvThreads } from '../kernels/rope-kv.ts';
 import { siluMul, siluMulThreads } from '../kernels/silu-mul.ts';
@@ -98,7 +94,7 @@ async function matmul(
   output: 'replace' | 'add',
   rows: Rows,
 ): Promise<Launch[]> {
-  const { pipelines, activations: a } = parts;
+  const { pipelines, kernels, activations: a } = parts;
   return Promise.all(
     plane.chunks.map(async (chunk) => {
       const out4 = Math.ceil(chunk.rows / 4);
@@ -114,22 +110,26 @@ async function matmul(
         libraries: [...COMMON, WEIGHTS[plane.type]],
       };
       const buffers = { step: a.step, weights: chunk.buffer, x, y };
-      const row = pipelines.bind(await pipelines.get(matmulRow, specialisation), buffers);
-      const tile = pipelines.bind(await pipelines.get(matmulTile, specialisation), buffers);
+      const choices = await Promise.all(
+        kernels.matmul.map(async ({ mostRows, variant: { kernel, threads } }) => {
+          return { mostRows, threads, dispatch: pipelines.bind(await pipelines.get(kernel, specialisation), buffers) };
+        }),
+      );
       const count = (plan: Plan): number => (rows === 'logit rows' ? plan.logitRows : plan.rows);
+      const choose = (plan: Plan) => choices.find(({ mostRows }) => count(plan) <= mostRows)!;
       return {
-        dispatch: (plan: Plan) => (count(plan) === 1 ? row : tile),
-        threads: (plan: Plan) => (count(plan) === 1 ? matmulRowThreads(1, out4) : matmulTileThreads(count(plan), out4)),
+        dispatch: (plan: Plan) => choose(plan).dispatch,
+        threads: (plan: Plan) => choose(plan).threads({ rows: count(plan), out4 }),
       };
     }),
   );
 }
 
 async function lora(parts: ForwardParts, layer: number, group: Group, x: GPUBuffer, y: GPUBuffer, yStride: number): Promise<Launch[]> {
-  const { pipelines, shape, activations: a, pool, poolType, v } = parts;
+  const { pipelines, kernels, shape, activations: a, pool, poolType, v } = parts;
   const libraries = [...COMMON, POOL[poolType], DESCRIPTORS];
   const sites = { SITE_FIRST: group.siteFirst, SITES: group.sites, SITES_IN_MODEL: shape.table.sites.length, SPLITS: group.splits };
-  const shrink = await pipelines.get(loraShrink, {
+  const shrink = await pipelines.get(kernels.shrink.kernel, {
     constants: constants(parts, {
       ...sites,
       WIDTH4: group.inWidth / 4,
@@ -138,22 +138,25 @@ async function lora(parts: ForwardParts, layer: number, group: Group, x: GPUBuff
     }),
     libraries,
   });
-  const expand = await pipelines.get(loraExpand, {
+  const expand = await pipelines.get(kernels.expand.kernel, {
     constants: constants(parts, { ...sites, OUT4: group.outWidth / 4, Y_STRIDE4: yStride / 4 }),
     libraries,
   });
   const size = pool.descriptorLayerBytes;
   const descriptors: Bound = { buffer: pool.descriptors, offset: layer * size, size };
   const shared = { step: a.step, descriptors, pool: pool.layers[layer]! };
-  const threads = (plan: Plan): number => loraShrinkThreads(plan.segments, group.sites, group.splits, plan.rankQuads);
+  const { sites: count, splits } = group;
+  const out4 = group.outWidth / 4;
   return [
-    fixed(pipelines.bind(shrink, { ...shared, x, v }), threads),
-    fixed(pipelines.bind(expand, { ...shared, v, y }), (plan) => loraExpandThreads(plan.segments, group.outWidth / 4)),
+    fixed(pipelines.bind(shrink, { ...shared, x, v }), ({ segments, rankQuads }) =>
+      kernels.shrink.threads({ segments, sites: count, splits, rankQuads }),
+    ),
+    fixed(pipelines.bind(expand, { ...shared, v, y }), ({ segments }) => kernels.expand.threads({ segments, out4 })),
   ];
 }
 
 async function attend(parts: ForwardParts, layer: number): Promise<Launch[]> {
-  const { pipelines, config, shape, activations: a, pool, poolType } = parts;
+  const { pipelines, kernels, config, shape, activations: a, pool, poolType } = parts;
   const { heads, kvHeads, headDim } = config;
   const shared = {
     KV_HEADS: kvHeads,
@@ -163,7 +166,7 @@ async function attend(parts: ForwardParts, layer: number): Promise<Launch[]> {
   };
   const libraries = [...COMMON, STATE, POOL[poolType]];
   const write = await pipelines.get(ropeKv, { constants: constants(parts, { ...shared, HEADS: heads }), libraries });
-  const read = await pipelines.get(attention, {
+  const read = await pipelines.get(kernels.attention.kernel, {
     constants: constants(parts, {
       ...shared,
       GROUP: heads / kvHeads,
@@ -175,7 +178,7 @@ async function attend(parts: ForwardParts, layer: number): Promise<Launch[]> {
   const buffers = { step: a.step, blocks: a.blocks, state: a.state, qkv: a.qkv, pool: pool.layers[layer]! };
   return [
     fixed(pipelines.bind(write, { ...buffers, rope: a.rope }), (plan) => ropeKvThreads(plan.rows, heads, kvHeads, headDim)),
-    fixed(pipelines.bind(read, { ...buffers, out: a.attended }), (plan) => attentionThreads(plan.rows, kvHeads)),
+    fixed(pipelines.bind(read, { ...buffers, out: a.attended }), ({ rows }) => kernels.attention.threads({ rows, kvHeads })),
   ];
 }
 

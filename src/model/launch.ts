@@ -4,6 +4,7 @@ import type { PoolMemory } from '../gpu/pool-memory.ts';
 import { record } from '../gpu/recorder.ts';
 import type { PoolType } from '../kernels/libraries.ts';
 import { stepConstants, type StepLayout } from '../kernels/step-layout.ts';
+import type { KernelSet } from '../kernels/variants.ts';
 import type { Activations } from './activations.ts';
 import type { ModelConfig } from './config.ts';
 import type { Plan } from './plan.ts';
@@ -20,6 +21,7 @@ export interface ForwardParts {
   readonly activations: Activations;
   readonly pool: PoolMemory;
   readonly poolType: PoolType;
+  readonly kernels: KernelSet;
   /** What lora-shrink writes and lora-expand reads. */
   readonly v: GPUBuffer;
   /** The adjust table, or a few bytes that nothing reads while no sampler needs it. */

@@ -6,6 +6,7 @@ import { createPipelines } from '../gpu/pipelines.ts';
 import { createPoolMemory, type PoolMemory } from '../gpu/pool-memory.ts';
 import { BYTES_OF_POOL, type PoolType } from '../kernels/libraries.ts';
 import { PAGE_TOKENS, stepLayout } from '../kernels/step-layout.ts';
+import { NARROW } from '../kernels/variants.ts';
 import { createActivations, ropeTable, stageNumbers } from './activations.ts';
 import type { ModelConfig } from './config.ts';
 import type { StepItem } from './plan.ts';
@@ -105,7 +106,8 @@ async function build(
   device.queue.writeBuffer(activations.filter.stages, 0, stageNumbers());
   await buffers.settled();
   const pipelines = createPipelines(device);
-  const runner = await createRunner({ pipelines, config, shape, layout, weights, activations, pool, poolType }, gpu, buffers, settings);
+  const parts = { pipelines, config, shape, layout, weights, activations, pool, poolType, kernels: NARROW };
+  const runner = await createRunner(parts, gpu, buffers, settings);
   return {
     ...runner,
     config,

@@ -6,6 +6,7 @@ import { createPoolMemory } from '../../src/gpu/pool-memory.ts';
 import { record } from '../../src/gpu/recorder.ts';
 import type { PoolType, WeightType } from '../../src/kernels/libraries.ts';
 import { stepLayout } from '../../src/kernels/step-layout.ts';
+import { NARROW } from '../../src/kernels/variants.ts';
 import { createActivations } from '../../src/model/activations.ts';
 import type { ModelConfig } from '../../src/model/config.ts';
 import { buildForward } from '../../src/model/forward.ts';
@@ -119,6 +120,7 @@ await describeNull('the forward pass', (provider) => {
       activations: createActivations(buffers, config, shape, layout, config.contextLength),
       pool: createPoolMemory(device, buffers, { layers: config.layers, pages: 2, pageBytes: 256, slots: 3, sites }),
       poolType,
+      kernels: NARROW,
       v: buffers.storage('v', LIMITS.rows * padded(config.hiddenSize) * 4),
       adjust: buffers.storage('adjust', 256),
     });
