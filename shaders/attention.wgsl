@@ -3,7 +3,8 @@
 // fixed positions, each with its own maximum, merged by one function in order of position (Dao et al., "FlashAttention", 2022):
 // so a row's result depends on nothing but its keys, in prefill and decode alike. K and V are read from pages
 // (Kwon et al., "PagedAttention", 2023), this row's own included.
-// An inert row attends to nothing: its output is zero.
+// An inert row attends to nothing: its output is zero. A score that is no number, or infinite, is found on its exponent bits before
+// a maximum may lose it, and makes the output NaN: the sampler then fails this request alone.
 // From outside: KV_HEADS, GROUP, DIM4, QKV_STRIDE4, OUT_STRIDE4, PAGES_PER_ROW, SCALE; lib/step, lib/state, lib/grid, lib/pool-*.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
 @group(0) @binding(1) var<storage, read> blocks: array<u32>;
@@ -14,12 +15,15 @@
 
 const PAGE_TOKENS = 16u;
 const TILE = 64u;
+const EXPONENT = 0x7f800000u;
+const NOT_A_NUMBER = 0x7fc00000u;
 const LEAST = -3.0e38;   // a finite minimum: WGSL may assume that infinities do not occur
 
 var<private> scores: array<vec4f, GROUP * TILE / 4u>;
 var<private> merged: array<vec4f, GROUP * DIM4>;
 var<private> merged_max: array<f32, GROUP>;
 var<private> merged_sum: array<f32, GROUP>;
+var<private> is_spoiled: bool;
 
 // Pool index of a key's K; its V lies VALUES further.
 fn key_at(block_row: u32, kv_head: u32, key: u32) -> u32 {
@@ -39,6 +43,7 @@ fn score(q: u32, k: u32, key: u32, last: u32, quad: u32) {
       sum += vec4f(dot(qs, unpack_quad(pool[k + d])), dot(qs, unpack_quad(pool[k + step1 + d])),
         dot(qs, unpack_quad(pool[k + step2 + d])), dot(qs, unpack_quad(pool[k + step3 + d])));
     }
+    if (any((bitcast<vec4u>(sum) & vec4u(EXPONENT)) == vec4u(EXPONENT))) { is_spoiled = true; }
     scores[g * TILE / 4u + quad] = select(vec4f(LEAST), sum * SCALE, vec4u(key, key + 1u, key + 2u, key + 3u) <= vec4u(last));
   }
 }
@@ -108,7 +113,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
   }
   for (var g = 0u; g < GROUP; g++) {
     for (var d = 0u; d < DIM4; d++) {
-      out[first_out + g * DIM4 + d] = merged[g * DIM4 + d] / merged_sum[g];
+      let value = bitcast<vec4u>(merged[g * DIM4 + d] / merged_sum[g]);
+      out[first_out + g * DIM4 + d] = bitcast<vec4f>(select(value, vec4u(NOT_A_NUMBER), is_spoiled));
     }
   }
 }

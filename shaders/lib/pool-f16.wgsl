@@ -1,9 +1,11 @@
-// Four numbers of the pool (KV pages and adapter blocks), stored as f16 pairs. Beyond ±65504 pack2x16float is undefined.
+// Four numbers of the pool (KV pages and adapter blocks), stored as f16 pairs. Beyond ±65504 pack2x16float is undefined; what is
+// no number stays none, found on its exponent bits: a clamp may make a finite one of it, and an answer would go on with that.
 alias PoolQuad = vec2u;
 
 fn unpack_quad(q: PoolQuad) -> vec4f { return vec4f(unpack2x16float(q.x), unpack2x16float(q.y)); }
 
 fn pack_quad(v: vec4f) -> PoolQuad {
   let c = clamp(v, vec4f(-65504.0), vec4f(65504.0));
-  return vec2u(pack2x16float(c.xy), pack2x16float(c.zw));
+  let none = select(vec4u(), vec4u(0x7e00u, 0x7e000000u, 0x7e00u, 0x7e000000u), (bitcast<vec4u>(v) & vec4u(0x7f800000u)) == vec4u(0x7f800000u));
+  return vec2u(pack2x16float(c.xy), pack2x16float(c.zw)) | vec2u(none.x | none.y, none.z | none.w);
 }

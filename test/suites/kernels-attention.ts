@@ -8,7 +8,7 @@ import { ropeKv as ropeKvTwin, ropeTable } from '../reference/rope-kv.ts';
 import { bits, checkClose, checkSame, loaded, poison, stored, uniform } from './kernel-harness.ts';
 import type { Harness, Words } from './kernel-harness.ts';
 import { STEP, stepWords, type StepRow } from './kernel-step.ts';
-import type { Case } from './suite.ts';
+import { check, type Case } from './suite.ts';
 
 const DTYPES: Readonly<Record<PoolType, FloatDtype>> = { f32: 'F32', f16: 'F16' };
 
@@ -164,19 +164,19 @@ const WRITING: readonly PlacedRow[] = [
   { position: 40, blockRow: 4 },
 ];
 
-async function checkRopeKv(harness: Harness, type: PoolType, shape: Heads, rowCount: number): Promise<void> {
-  const paging = pagingOf(shape);
+interface Writing {
+  readonly shape: Heads;
+  readonly paging: Paging & { readonly blocks: Words };
+  readonly rows: readonly PlacedRow[];
+  readonly qkv: Words;
+  readonly pool: Words;
+}
+
+function writeKv(harness: Harness, type: PoolType, { shape, paging, rows, qkv, pool }: Writing) {
   const { heads, kvHeads, headDim } = shape;
-  const rows = WRITING.slice(0, rowCount);
-  const width = widthOf(shape);
-  // rows behind the last are numbers: turned, they would differ
-  const values = uniform(rowCount)((rows.length + 2) * width, 1);
-  if (type === 'f16') values.set([1e6, -1e6], rows.length * width - 2); // v: what f16 cannot hold becomes what it can
-  const qkv = bits(values);
-  const pool = poison((PAGES * 2 * kvHeads * 16 * headDim) / (type === 'f16' ? 2 : 1), 'output');
-  const after = await harness.run({
+  return harness.run({
     kernel: ropeKv,
-    constants: { ...STEP, HEADS: heads, KV_HEADS: kvHeads, DIM4: headDim / 4, QKV_STRIDE4: width / 4, PAGES_PER_ROW },
+    constants: { ...STEP, HEADS: heads, KV_HEADS: kvHeads, DIM4: headDim / 4, QKV_STRIDE4: widthOf(shape) / 4, PAGES_PER_ROW },
     libraries: [...COMMON, STATE, POOL[type]],
     buffers: {
       step: stepWords({ rows: stepRows(rows) }),
@@ -188,6 +188,19 @@ async function checkRopeKv(harness: Harness, type: PoolType, shape: Heads, rowCo
     },
     threads: ropeKvThreads(rows.length, heads, kvHeads, headDim),
   });
+}
+
+async function checkRopeKv(harness: Harness, type: PoolType, shape: Heads, rowCount: number): Promise<void> {
+  const paging = pagingOf(shape);
+  const { heads, kvHeads, headDim } = shape;
+  const rows = WRITING.slice(0, rowCount);
+  const width = widthOf(shape);
+  // rows behind the last are numbers: turned, they would differ
+  const values = uniform(rowCount)((rows.length + 2) * width, 1);
+  if (type === 'f16') values.set([1e6, -1e6], rows.length * width - 2); // v: what f16 cannot hold becomes what it can
+  const qkv = bits(values);
+  const pool = poison((PAGES * 2 * kvHeads * 16 * headDim) / (type === 'f16' ? 2 : 1), 'output');
+  const after = await writeKv(harness, type, { shape, paging, rows, qkv, pool });
   const expectedQkv = numbers(qkv);
   const expectedPool = Float64Array.from(loaded(pool, DTYPES[type]));
   ropeKvTwin({ ...paging, rows, theta: THETA }, expectedQkv, expectedPool);
@@ -208,6 +221,54 @@ async function checkRopeKv(harness: Harness, type: PoolType, shape: Heads, rowCo
   checkClose({ what: what2, type: DTYPES[type], before: pool, after: after.pool, expected: clamped, rowLength: headDim, tolerance });
 }
 
+/** What is no number in a row that is written stays none in its page, and no other number of the pool is touched by it. */
+async function checkNoNumbers(harness: Harness, type: PoolType): Promise<void> {
+  const shape = SHAPES[1]!;
+  const { headDim, heads, kvHeads } = shape;
+  const width = widthOf(shape);
+  const rows = WRITING.slice(0, 2);
+  const values = uniform(4)((rows.length + 2) * width, 1);
+  const v = (heads + kvHeads) * headDim; // of the first row; its v is copied as it is
+  const none = [NaN, Infinity, -Infinity];
+  values.set(none, v + 5);
+  const before = poison((PAGES * 2 * kvHeads * 16 * headDim) / (type === 'f16' ? 2 : 1), 'output');
+  const paging = pagingOf(shape);
+  const { pool } = await writeKv(harness, type, { shape, paging, rows, qkv: bits(values), pool: before });
+  const at = poolIndex(paging, rows[0]!.blockRow, rows[0]!.position, 1, 0);
+  const stored = loaded(pool, DTYPES[type]);
+  for (let i = 0; i < headDim; i++) {
+    const isNone = i >= 5 && i < 8;
+    check(Number.isFinite(stored[at + i]!) !== isNone, () => `rope-kv ${type}: ${values[v + i]} was stored as ${stored[at + i]}`);
+  }
+}
+
+/** A row whose keys or values hold what is no number gives none, so that its logits tell; the others give what they gave. */
+async function checkNothingHidden(harness: Harness, type: PoolType, plane: 0 | 1, value: number): Promise<void> {
+  const shape = SHAPES[1]!;
+  const attending = attendingOf(type, shape, 1);
+  const { paging, outStride } = attending;
+  const clean = await attend(harness, attending, ATTENDING, attending.qkv);
+  const spoiled = Float32Array.from(loaded(attending.pool, DTYPES[type]));
+  const blockRow = 5;
+  for (let head = 0; head < shape.kvHeads; head++) spoiled[poolIndex(paging, blockRow, 3, plane, head) + 2] = value;
+  const pool = stored(spoiled, DTYPES[type]);
+  const after = await attend(harness, { ...attending, pool }, ATTENDING, attending.qkv);
+  for (const [row, placed] of ATTENDING.entries()) {
+    const [now, then] = [after, clean].map(({ after: out }) =>
+      out.subarray(row * outStride, row * outStride + shape.heads * shape.headDim),
+    );
+    if (placed.blockRow !== blockRow) {
+      checkSame(`attention ${type}, row ${row} beside one with ${value}`, now!, then!);
+      continue;
+    }
+    const groups = new Float32Array(now!.buffer, now!.byteOffset, now!.length);
+    for (let head = 0; head < shape.heads; head++) {
+      const numbersOfHead = groups.subarray(head * shape.headDim, (head + 1) * shape.headDim);
+      check(!numbersOfHead.every(Number.isFinite), () => `attention ${type}: ${value} in a ${plane === 0 ? 'key' : 'value'} left no trace`);
+    }
+  }
+}
+
 /** rope-kv and attention. */
 export function attentionCases(harness: () => Promise<Harness>): Case[] {
   const cases: Case[] = [];
@@ -224,6 +285,12 @@ export function attentionCases(harness: () => Promise<Harness>): Case[] {
       cases.push({ name, run: async () => checkAlone(await harness(), type, shape) });
     }
     // scores in the hundreds: f32 holds them to 1e-5, and their exponentials no better
+    cases.push({ name: `rope-kv ${type}: what is no number stays none`, run: async () => checkNoNumbers(await harness(), type) });
+    const nothing = async (): Promise<void> => {
+      const device = await harness();
+      for (const plane of [0, 1] as const) for (const value of [NaN, Infinity]) await checkNothingHidden(device, type, plane, value);
+    };
+    cases.push({ name: `attention ${type}: what is no number shows in its own rows alone`, run: nothing });
     const name = `attention ${type} with scores in the hundreds`;
     cases.push({ name, run: async () => checkAttention(await harness(), type, SHAPES[1]!, 100, 1e-3) });
   }
