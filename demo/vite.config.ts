@@ -36,5 +36,11 @@ export default defineConfig({
   // Named, so that none is found late and reloads the page.
   optimizeDeps: { include: ['@huggingface/jinja', '@huggingface/tokenizers', 'comlink', 'idb-keyval', 'uplot'] },
   worker: { format: 'es' },
-  build: { outDir: at('./dist'), emptyOutDir: true, target: 'es2022', modulePreload: { polyfill: false } },
+  build: {
+    rolldownOptions: { input: [at('./index.html'), at('./doctor.html')] },
+    outDir: at('./dist'),
+    emptyOutDir: true,
+    target: 'es2022',
+    modulePreload: { polyfill: false },
+  },
 });

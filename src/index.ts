@@ -1,4 +1,6 @@
 export { createEngine } from './openai/create.ts';
+export { diagnose } from './engine/diagnose.ts';
+export type { DiagnoseOptions, DoctorCheck, DoctorReport, DoctorTiming } from './engine/doctor-report.ts';
 export { connectEngine } from './rpc/connect.ts';
 export { indexedDbStore } from './adapters/store-idb.ts';
 export { WebLoraError } from './errors.ts';
@@ -17,6 +19,7 @@ export type {
   GenerateOptions,
   Generation,
   GpuProvider,
+  KernelStats,
   LoadOptions,
   Message,
   ModelInfo,

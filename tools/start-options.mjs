@@ -14,6 +14,8 @@ export const WITH_VALUE = [
   'served-model-name',
   'max-model-len',
   'precision',
+  'quantize',
+  'kernels',
   'pool-memory',
   'heap-memory',
   'disk-memory',

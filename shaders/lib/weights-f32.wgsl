@@ -1,4 +1,6 @@
 // Eight weights of a plane bound as `weights: array<WeightWord>`, stored as f32.
+// A value needs no scale: SCALES_AT is given to all types and not read here.
+// From outside: SCALES_AT.
 alias WeightWord = vec4u;
 struct Eight { lo: vec4f, hi: vec4f }
 

@@ -2,9 +2,11 @@ import { loadPart, WebLoraError } from '../errors.ts';
 import { openGpu, type Gpu } from '../gpu/device.ts';
 import { measureReadback } from '../gpu/readback.ts';
 import { buildModel, type Model, type ModelSettings } from '../model/model.ts';
+import { QUANTIZATION } from '../model/weights.ts';
 import type { OpenedModel } from './load.ts';
 import { MOST_DEPTH } from './depth.ts';
-import type { EngineOptions, GpuProvider } from './types.ts';
+import type { KernelChoice } from './kernel-choice.ts';
+import type { EngineOptions, GpuProvider, KernelStats } from './types.ts';
 
 /** A model on a device that may be lost at any time, and built again. */
 export interface ServingDevice {
@@ -12,6 +14,9 @@ export interface ServingDevice {
   readonly gpu: Gpu;
   readonly model: Model;
   readonly precision: 'exact' | 'half';
+  readonly quantize: EngineOptions['quantize'];
+  /** The kernels of now. */
+  readonly kernels: KernelStats;
   /** Milliseconds from the end of a step to its result in JS. */
   readonly readbackMs: number;
   /** How often the device was lost and built again. */
@@ -36,7 +41,11 @@ export interface DeviceOptions {
   readonly provider: GpuProvider;
   readonly opened: OpenedModel;
   readonly precision: EngineOptions['precision'];
-  readonly settings: Omit<ModelSettings, 'precision' | 'depth' | 'nudge'>;
+  readonly quantize: EngineOptions['quantize'];
+  readonly kernels: EngineOptions['kernels'];
+  /** Where what was found out about the device's kernels is kept. */
+  readonly store: EngineOptions['store'];
+  readonly settings: Omit<ModelSettings, 'precision' | 'quantize' | 'kernels' | 'depth' | 'nudge'>;
   readonly deterministic: boolean;
   readonly onProgress: EngineOptions['onProgress'];
   readonly signal: AbortSignal | undefined;
@@ -47,6 +56,7 @@ interface Built {
   readonly model: Model;
   readonly readbackMs: number;
   readonly precision: 'exact' | 'half';
+  readonly kernels: KernelChoice['report'];
 }
 
 /** Losses in a row, with no step in between that came back, after which the device is given up. */
@@ -141,6 +151,10 @@ export async function openDevice(options: DeviceOptions): Promise<ServingDevice>
       return now.model;
     },
     precision,
+    quantize: options.quantize,
+    get kernels() {
+      return { ...now.kernels, compileMs: slowestByLabel(now.model) };
+    },
     get readbackMs() {
       return now.readbackMs;
     },
@@ -196,15 +210,34 @@ async function build(options: DeviceOptions): Promise<Built> {
     const precision = options.precision ?? (gpu.software ? 'exact' : 'half');
     const readback = await measureReadback(gpu.device);
     const { files, config } = opened;
-    const full: ModelSettings = { ...settings, precision, depth: MOST_DEPTH, nudge: readback.nudge };
+    const quantize = options.quantize && QUANTIZATION[options.quantize];
+    const choosing = choose(gpu, options, precision);
+    const kernels = choosing.then((choice) => choice.kernels);
+    kernels.catch(() => undefined); // told by `buildModel`, unless the weights fail first
+    const full: ModelSettings = { ...settings, precision, quantize, kernels, depth: MOST_DEPTH, nudge: readback.nudge };
     const model = await buildModel(gpu, files, config, full, { onProgress: progressOf(options), signal });
     if (deterministic) await (await loadPart(() => import('./self-check.ts'))).checkDeterminism(model, gpu.description);
-    return { gpu, model, precision, readbackMs: readback.ms };
+    const { report } = await choosing;
+    return { gpu, model, precision, readbackMs: readback.ms, kernels: report };
   } catch (error) {
     const failure = gpu.failure();
     gpu.device.destroy();
     throw failure?.code === 'device_lost' ? failure : error;
   }
+}
+
+/** The kernels for this device; they are checked beside the weights' arrival. */
+async function choose(gpu: Gpu, options: DeviceOptions, precision: 'exact' | 'half'): Promise<KernelChoice> {
+  const { kernels = 'auto', opened, quantize, store, deterministic } = options;
+  const { chooseKernels, caseTypes } = await loadPart(() => import('./kernel-choice.ts'));
+  const types = caseTypes(opened, precision, quantize && QUANTIZATION[quantize]);
+  return chooseKernels(gpu, kernels, types, { store, deterministic });
+}
+
+function slowestByLabel(model: Model): Readonly<Record<string, number>> {
+  const slowest: Record<string, number> = {};
+  for (const { label, ms } of model.compiled()) slowest[label] = Math.max(slowest[label] ?? 0, ms);
+  return slowest;
 }
 
 function progressOf({ opened, onProgress }: DeviceOptions): (bytes: number, file: string) => void {

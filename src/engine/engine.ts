@@ -1,12 +1,13 @@
 import { WebLoraError } from '../errors.ts';
 import { adaptersFace } from './adapters-face.ts';
 import { promptTokens } from './load.ts';
+import { providerOf } from './provider.ts';
 import { checkEngineOptions, checkGenerateOptions } from './options.ts';
 import { createRequest, type Request } from './request.ts';
 import type { SequencePart } from './sequence.ts';
 import { requireOpen, startServing, type Serving } from './serving.ts';
 import { createStream } from './stream.ts';
-import type { CoreEngine, EngineOptions, GenerateOptions, Generation, GpuProvider, ModelInfo, Prompt, Stats } from './types.ts';
+import type { CoreEngine, EngineOptions, GenerateOptions, Generation, ModelInfo, Prompt, Stats } from './types.ts';
 
 /**
  * Loads a model and runs it in this thread.
@@ -15,11 +16,7 @@ import type { CoreEngine, EngineOptions, GenerateOptions, Generation, GpuProvide
  */
 export async function createEngine(options: EngineOptions): Promise<CoreEngine> {
   const limits = checkEngineOptions(options);
-  const provider = options.gpu ?? (globalThis.navigator as { gpu?: GpuProvider } | undefined)?.gpu;
-  if (!provider) {
-    throw new WebLoraError('gpu_missing', 'This runtime has no WebGPU (navigator.gpu). In Node pass gpu: await dawn() from weblora/node.');
-  }
-  return engineFace(await startServing(provider, options, limits));
+  return engineFace(await startServing(providerOf(options.gpu), options, limits));
 }
 
 /** The face of an engine that is put together. */
@@ -128,6 +125,8 @@ function stats({ device, core, loop, pace, tally, tiers }: Serving): Stats {
     device: device.gpu.description,
     software: device.gpu.software,
     precision: device.precision,
+    ...(device.quantize === undefined ? {} : { quantize: device.quantize }),
+    kernels: device.kernels,
     waiting: loop.waiting(),
     running,
     oldestWaitMs: oldest === undefined ? 0 : now - oldest,

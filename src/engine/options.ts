@@ -10,6 +10,8 @@ const ENGINE_OPTIONS: Readonly<Record<keyof EngineOptions, Range | undefined>> =
   model: undefined,
   gpu: undefined,
   precision: undefined,
+  quantize: undefined,
+  kernels: undefined,
   deterministic: undefined,
   maxModelLength: ['integer', 2],
   memory: undefined,
@@ -53,6 +55,7 @@ export interface EngineLimits extends Limits {
   readonly fairness: { readonly tenants: ReadonlyMap<string, number>; readonly adapters: ReadonlyMap<string, number> };
 }
 
+const KERNELS: readonly NonNullable<EngineOptions['kernels']>[] = ['auto', 'narrow', 'wide', 'plain'];
 const STORE_METHODS = ['get', 'put', 'delete', 'keys', 'entries', 'exclusive'] as const;
 
 /** Throws `TypeError` for a store or a callback that could not be called when it is needed. */
@@ -89,7 +92,7 @@ function weights(param: string, given: Readonly<Record<string, number>> = {}): R
  * @throws TypeError for unknown names. @throws WebLoraError `request_invalid` for values out of range.
  */
 export function checkEngineOptions(options: EngineOptions): EngineLimits {
-  const { memory = {}, limits = {}, fairness = {}, precision } = options;
+  const { memory = {}, limits = {}, fairness = {}, precision, quantize, kernels = 'auto' } = options;
   refuseUnknown(options, ENGINE_OPTIONS, 'createEngine');
   refuseUnknown(memory, MEMORY, 'createEngine: memory');
   refuseUnknown(limits, LIMITS, 'createEngine: limits');
@@ -97,6 +100,8 @@ export function checkEngineOptions(options: EngineOptions): EngineLimits {
   requireMethods(options);
   requireToken(options.hubToken);
   if (precision !== undefined && precision !== 'exact' && precision !== 'half') throw invalid('precision', precision, "'exact' or 'half'");
+  if (quantize !== undefined && quantize !== 'q8' && quantize !== 'q4') throw invalid('quantize', quantize, "'q8' or 'q4'");
+  if (!KERNELS.includes(kernels)) throw invalid('kernels', kernels, KERNELS.map((name) => `'${name}'`).join(', '));
   for (const name of ['deterministic', 'prefixCache'] as const) {
     if (typeof (options[name] ?? true) !== 'boolean') throw invalid(name, options[name], 'true or false');
   }

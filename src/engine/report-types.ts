@@ -34,12 +34,31 @@ export interface Spread {
   readonly max: number;
 }
 
+/** Which kernels compute on this device, and why these. */
+export interface KernelStats {
+  /** The family that was asked for; `auto` is `narrow` on software devices and `wide` on others. */
+  readonly wish: 'auto' | 'narrow' | 'wide' | 'plain';
+  /** What computes each hot kernel, as `wide tile`; where there are several, each up to so many rows. */
+  readonly serving: Readonly<Record<'matmul' | 'shrink' | 'expand' | 'attention' | 'norm', readonly string[]>>;
+  /** Variants that did not compute on this device what their plain loop computes: others serve in their place. */
+  readonly quarantined: readonly { readonly kernel: string; readonly family: string; readonly variant: string; readonly why: string }[];
+  /** `remembered`: the same shaders were checked on the same device before. */
+  readonly check: 'made' | 'remembered';
+  /** Milliseconds that the check took, pipelines included. */
+  readonly checkMs: number;
+  /** By kernel, milliseconds until the slowest of its pipelines was compiled; several are compiled at once. */
+  readonly compileMs: Readonly<Record<string, number>>;
+}
+
 /** Plain JSON; `version` rises when a field changes its meaning. */
 export interface Stats {
   readonly version: 1;
   readonly device: string;
   readonly software: boolean;
   readonly precision: 'exact' | 'half';
+  /** What the base's weights were rounded to; absent where they were not. */
+  readonly quantize?: 'q8' | 'q4';
+  readonly kernels: KernelStats;
   readonly steps: number;
   /** Rows computed, prompt and decode. */
   readonly promptRows: number;

@@ -6,7 +6,7 @@ import type { Tokenizer } from '../text/tokenizer.ts';
 import type { EngineEvent, Stats, Tier } from './report-types.ts';
 
 export type { Store } from '../adapters/store.ts';
-export type { AdapterEvent, DiskStats, EngineEvent, RequestEvent, Spread, Stats, Tier, TierStats } from './report-types.ts';
+export type { AdapterEvent, DiskStats, EngineEvent, KernelStats, RequestEvent, Spread, Stats, Tier, TierStats } from './report-types.ts';
 
 /**
  * Where a model or an adapter is read from: a folder's path or URL, a hub id (`owner/name` or `owner/name@revision`; a string that is an
@@ -31,6 +31,16 @@ export interface EngineOptions {
   readonly gpu?: GpuProvider;
   /** `exact`: weights as stored, f32 KV and adapters. `half`: f16 for KV, adapters and wider weights. Default: `half` on hardware, `exact` in software. */
   readonly precision?: 'exact' | 'half';
+  /**
+   * Rounds the base's weights to 8 or 4 bits as they are loaded, with a scale for each 32 of a row: `q8` takes 9/16 of f16's memory, `q4`
+   * 5/16, but for embedding and head, which keep 8 bits. Norms, adapters, keys, values and sums stay what they are. Default: not rounded.
+   */
+  readonly quantize?: 'q8' | 'q4';
+  /**
+   * The family of kernels that computes where it computes soundly, which is checked on the device at its first use: `narrow` for devices that
+   * run on the CPU, `wide` for GPUs, `plain`, one loop an output, for comparison. Default, `auto`: by the kind of device. See `stats().kernels`.
+   */
+  readonly kernels?: 'auto' | 'narrow' | 'wide' | 'plain';
   /** A request's logits are the same, bit for bit, in any batch and any chunking; checked on this device at start (`not_deterministic`). */
   readonly deterministic?: boolean;
   /** Tokens of prompt and answer together. Default: the config's length or what the pool can hold, whichever is less. */

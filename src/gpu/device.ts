@@ -7,11 +7,32 @@ export interface Gpu {
   readonly description: string;
   /** True for SwiftShader, llvmpipe and other adapters that run on the CPU. */
   readonly software: boolean;
+  /** What the driver says of itself, word by word. */
+  readonly info: AdapterWords;
+  /** What shaders may use here beyond WGSL's core. */
+  readonly features: ShaderFeatures;
   /** The first error nobody caught, or the loss of the device; undefined while all is well. */
   failure(): WebLoraError | undefined;
   /** Resolves when the device is gone, with the error that requests shall see. */
   readonly lost: Promise<WebLoraError>;
 }
+
+/** The fields of `GPUAdapterInfo` that name a device. */
+export interface AdapterWords {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly device: string;
+  readonly description: string;
+}
+
+export interface ShaderFeatures {
+  readonly subgroups: 'yes' | 'no';
+  /** Arithmetic in f16, which is not needed to store it. */
+  readonly f16: 'yes' | 'no';
+}
+
+/** Features that some kernels, and whoever times them, can use where they are there. */
+const WANTED_FEATURES: readonly GPUFeatureName[] = ['subgroups', 'shader-f16', 'timestamp-query'];
 
 /** Limits worth asking for where the adapter has more than WebGPU's floor: larger models, fewer planes. */
 const WANTED_LIMITS = ['maxBufferSize', 'maxStorageBufferBindingSize'] as const;
@@ -30,9 +51,10 @@ export async function openGpu(provider: { requestAdapter(options?: object): Prom
   }
   const requiredLimits: Record<string, number> = {};
   for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
+  const requiredFeatures = WANTED_FEATURES.filter((name) => adapter.features.has(name));
   let device: GPUDevice;
   try {
-    device = await adapter.requestDevice({ requiredLimits });
+    device = await adapter.requestDevice({ requiredLimits, requiredFeatures });
   } catch (cause) {
     throw new WebLoraError('gpu_missing', `The adapter gave no device: ${String(cause)}`, { cause });
   }
@@ -50,7 +72,17 @@ function watch(device: GPUDevice, info: GPUAdapterInfo): Gpu {
     failure = new WebLoraError('device_lost', `The GPU device was lost (${loss.reason ?? 'unknown'}): ${loss.message}`);
     return failure;
   });
-  const description = [info.vendor, info.architecture, info.description].filter((word) => word !== '').join(' ');
+  const { vendor, architecture, device: chip, description: words } = info;
+  const description = [vendor, architecture, words].filter((word) => word !== '').join(' ');
   const software = info.isFallbackAdapter === true || /swiftshader|llvmpipe|lavapipe/i.test(description);
-  return { device, description, software, failure: () => failure, lost };
+  const has = (name: GPUFeatureName): 'yes' | 'no' => (device.features.has(name) ? 'yes' : 'no');
+  return {
+    device,
+    description,
+    software,
+    info: { vendor, architecture, device: chip, description: words },
+    features: { subgroups: has('subgroups'), f16: has('shader-f16') },
+    failure: () => failure,
+    lost,
+  };
 }

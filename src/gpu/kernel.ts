@@ -8,6 +8,12 @@ export interface Kernel<Binding extends string = string> {
   readonly constants: readonly string[];
   /** Invocations of a workgroup; default `WORKGROUP_SIZE`. */
   readonly workgroupSize?: number;
+  /** WGSL extensions that its text needs; the device must have them. */
+  readonly enables?: readonly ('f16' | 'subgroups')[];
+  /** Libraries that make it this variant of its file, besides those that every variant is given. */
+  readonly ownLibraries?: readonly string[];
+  /** Constants that make it this variant; whoever specialises it gives the others. */
+  readonly ownConstants?: Readonly<Record<string, Constant>>;
 }
 
 /** A u32 (number), a bool, or an f32 (`{ f32 }`). */
@@ -28,19 +34,24 @@ export function defineKernel<Binding extends string>(kernel: Kernel<Binding>): K
 
 /**
  * The text that is compiled: the file, then its libraries, then one `const` per name. Module scope in WGSL has no order, so
- * appending keeps the compiler's line numbers true to the file.
+ * appending keeps the compiler's line numbers true to the file. Only `enable` has to come first: it goes before the first line.
  * @throws RangeError for a constant that is missing, unknown, or no u32.
  */
 export function specialise(kernel: Kernel, { constants, libraries }: Specialisation): string {
-  const given = { WORKGROUP_SIZE: kernel.workgroupSize ?? WORKGROUP_SIZE, ...constants };
+  const { enables = [], ownLibraries = [], ownConstants = {} } = kernel;
+  const given = { WORKGROUP_SIZE: kernel.workgroupSize ?? WORKGROUP_SIZE, ...ownConstants, ...constants };
   for (const name of kernel.constants) {
     if (!(name in given)) throw new RangeError(`${kernel.label}: constant ${name} is missing`);
   }
-  for (const name of Object.keys(constants)) {
+  for (const name of Object.keys({ ...ownConstants, ...constants })) {
     if (!kernel.constants.includes(name)) throw new RangeError(`${kernel.label}: unknown constant ${name}`);
   }
+  for (const name of Object.keys(constants)) {
+    if (name in ownConstants) throw new RangeError(`${kernel.label}: constant ${name} is the variant's own`);
+  }
   const lines = Object.entries(given).map(([name, value]) => `const ${name} = ${literal(`${kernel.label}.${name}`, value)};`);
-  return [kernel.source, ...libraries, lines.join('\n'), ''].join('\n');
+  const first = enables.map((extension) => `enable ${extension}; `).join('');
+  return [first + kernel.source, ...libraries, ...ownLibraries, lines.join('\n'), ''].join('\n');
 }
 
 function literal(name: string, value: Constant): string {

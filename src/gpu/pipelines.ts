@@ -24,6 +24,14 @@ export interface Pipelines {
   /** Compiles a specialisation, once per text. Throws `shader_invalid` with the compiler's words. */
   get<Binding extends string>(kernel: Kernel<Binding>, specialisation: Specialisation): Promise<Pipeline<Binding>>;
   bind<Binding extends string>(pipeline: Pipeline<Binding>, buffers: Readonly<Record<Binding, Bound>>): Dispatch;
+  /** What was compiled so far, in the order in which it was done. */
+  compiled(): readonly Compiled[];
+}
+
+/** A pipeline's kernel, and how long the device took from being asked for it; several at once wait for each other. */
+export interface Compiled {
+  readonly label: string;
+  readonly ms: number;
 }
 
 const COMPUTE_STAGE = 0x4;
@@ -31,6 +39,7 @@ const COMPUTE_STAGE = 0x4;
 export function createPipelines(device: GPUDevice): Pipelines {
   const compiled = new Map<string, Promise<GPUComputePipeline>>();
   const layouts = new Map<string, GPUBindGroupLayout>();
+  const times: Compiled[] = [];
 
   const layoutOf = (kernel: Kernel): GPUBindGroupLayout => {
     let layout = layouts.get(kernel.label);
@@ -47,10 +56,16 @@ export function createPipelines(device: GPUDevice): Pipelines {
   };
 
   const compile = async (kernel: Kernel, code: string): Promise<GPUComputePipeline> => {
+    const started = performance.now();
+    // the promise below tells what is wrong with it: uncaught, the error would end the device's work for all others, too
+    device.pushErrorScope('validation');
     const module = device.createShaderModule({ label: kernel.label, code });
+    void device.popErrorScope().catch(() => undefined);
     const layout = device.createPipelineLayout({ label: kernel.label, bindGroupLayouts: [layoutOf(kernel)] });
     try {
-      return await device.createComputePipelineAsync({ label: kernel.label, layout, compute: { module, entryPoint: 'main' } });
+      const pipeline = await device.createComputePipelineAsync({ label: kernel.label, layout, compute: { module, entryPoint: 'main' } });
+      times.push({ label: kernel.label, ms: performance.now() - started });
+      return pipeline;
     } catch (cause) {
       const { messages } = await module.getCompilationInfo();
       const lines = messages.map((message) => `  ${message.lineNum}:${message.linePos} ${message.message}`).join('\n');
@@ -78,5 +93,6 @@ export function createPipelines(device: GPUDevice): Pipelines {
       const bindGroup = device.createBindGroup({ label: kernel.label, layout, entries });
       return { label: kernel.label, pipeline, bindGroup, workgroupSize: kernel.workgroupSize ?? WORKGROUP_SIZE };
     },
+    compiled: () => times,
   };
 }

@@ -1,9 +1,12 @@
 import type { Kernel } from '../gpu/kernel.ts';
 import { attention, attentionThreads } from './attention.ts';
-import { loraExpand, loraExpandThreads } from './lora-expand.ts';
+import { loraExpandRun, loraExpandRunThreads } from './lora-expand-run.ts';
+import type { loraExpand } from './lora-expand.ts';
 import { loraShrink, loraShrinkThreads } from './lora-shrink.ts';
+import { matmulBlock, matmulBlockThreads } from './matmul-block.ts';
 import { matmulRow, matmulRowThreads } from './matmul-row.ts';
 import { matmulTile, matmulTileThreads } from './matmul-tile.ts';
+import type { rmsNorm } from './rms-norm.ts';
 
 /** One way to compute what a hot kernel computes: every variant of it binds the same buffers, takes the same constants and writes the same. */
 export interface Variant<Binding extends string, Work> {
@@ -34,13 +37,30 @@ export interface ExpandWork {
 
 export interface AttentionWork {
   readonly rows: number;
+  /** Splits of the row that has most keys; 1 where keys are not split. */
+  readonly splits: number;
   readonly kvHeads: number;
+  /** Query heads that share a kv head. */
+  readonly group: number;
+  readonly headDim: number;
 }
 
 export type MatmulVariant = Variant<keyof typeof matmulRow.buffers, MatmulWork>;
 export type ShrinkVariant = Variant<keyof typeof loraShrink.buffers, ShrinkWork>;
 export type ExpandVariant = Variant<keyof typeof loraExpand.buffers, ExpandWork>;
 export type AttentionVariant = Variant<keyof typeof attention.buffers, AttentionWork>;
+export type NormVariant = Variant<keyof typeof rmsNorm.buffers, { readonly rows: number }>;
+
+/** Attention in two dispatches: the keys of each row in splits, which then are merged. */
+export interface SplitAttention {
+  /** Writes to `out` what the merge reads as `parts`; takes SPLIT_TILES, the tiles of 64 keys in a split, besides what others take. */
+  readonly split: AttentionVariant;
+  readonly merge: Variant<'step' | 'state' | 'parts' | 'out', AttentionWork>;
+  /** Rows that it may be used for at most, which decides how large `parts` is. */
+  readonly mostRows: number;
+  /** Quads of 4 numbers that one split of one row takes in `parts`. */
+  readonly partQuads: (shape: { readonly heads: number; readonly headDim: number }) => number;
+}
 
 /** A variant of each hot kernel: what a model is built with. */
 export interface KernelSet {
@@ -48,23 +68,33 @@ export interface KernelSet {
   readonly matmul: readonly { readonly mostRows: number; readonly variant: MatmulVariant }[];
   readonly shrink: ShrinkVariant;
   readonly expand: ExpandVariant;
+  /** Serves every step that no form below serves. */
   readonly attention: AttentionVariant;
+  /** For steps of few rows, in which the keys are what can be shared out; absent: none. */
+  readonly attentionSplit?: SplitAttention;
+  /** For steps in which many rows of a sequence follow each other; absent: none. */
+  readonly attentionPrefill?: AttentionVariant;
+  /** Absent: one thread per row. */
+  readonly rmsNorm?: NormVariant;
 }
 
 const row: MatmulVariant = { name: 'row', kernel: matmulRow, threads: ({ rows, out4 }) => matmulRowThreads(rows, out4) };
 const tile: MatmulVariant = { name: 'tile', kernel: matmulTile, threads: ({ rows, out4 }) => matmulTileThreads(rows, out4) };
 
+const block: MatmulVariant = { name: 'block', kernel: matmulBlock, threads: ({ rows, out4 }) => matmulBlockThreads(rows, out4) };
+
 /** No barrier, several outputs a thread: for devices that run on the CPU, where a barrier costs as much as the work between two. */
 export const NARROW: KernelSet = {
   matmul: [
     { mostRows: 1, variant: row },
-    { mostRows: Infinity, variant: tile },
+    { mostRows: 4, variant: tile },
+    { mostRows: Infinity, variant: block },
   ],
   shrink: {
     name: 'narrow',
     kernel: loraShrink,
     threads: ({ segments, sites, splits, rankQuads }) => loraShrinkThreads(segments, sites, splits, rankQuads),
   },
-  expand: { name: 'narrow', kernel: loraExpand, threads: ({ segments, out4 }) => loraExpandThreads(segments, out4) },
+  expand: { name: 'run', kernel: loraExpandRun, threads: ({ segments, out4 }) => loraExpandRunThreads(segments, out4) },
   attention: { name: 'narrow', kernel: attention, threads: ({ rows, kvHeads }) => attentionThreads(rows, kvHeads) },
 };

@@ -1,10 +1,11 @@
 import type { Bound } from '../gpu/pipelines.ts';
 import { embed, embedThreads } from '../kernels/embed.ts';
-import { COMMON, DESCRIPTORS, POOL, STATE, WEIGHTS } from '../kernels/libraries.ts';
+import { COMMON, DESCRIPTORS, planeLayout, POOL, STATE, WEIGHTS } from '../kernels/libraries.ts';
 import { SPLIT_COLUMNS } from '../kernels/lora-shrink.ts';
 import { rmsNorm, rmsNormThreads } from '../kernels/rms-norm.ts';
-import { ropeKv, ropeKvThreads } from '../kernels/rope-kv.ts';
 import { siluMul, siluMulThreads } from '../kernels/silu-mul.ts';
+import type { NormVariant } from '../kernels/variants.ts';
+import { attend } from './forward-attention.ts';
 import { sampleLaunches } from './forward-sample.ts';
 import { constants, fixed, type ForwardParts, type Launch } from './launch.ts';
 import type { Plan } from './plan.ts';
@@ -47,7 +48,13 @@ async function embedLaunches(parts: ForwardParts): Promise<Launch[]> {
   return Promise.all(
     chunks.map(async ({ buffer, firstRow, rows }) => {
       const pipeline = await pipelines.get(embed, {
-        constants: constants(parts, { VOCABULARY: config.vocabSize, FIRST: firstRow, COUNT: rows, WIDTH8: width8 }),
+        constants: constants(parts, {
+          VOCABULARY: config.vocabSize,
+          FIRST: firstRow,
+          COUNT: rows,
+          WIDTH8: width8,
+          SCALES_AT: planeLayout(type, Math.ceil(rows / 4) * 4, width8 * 8).scalesAtWord,
+        }),
         libraries: [...COMMON, STATE, WEIGHTS[type]],
       });
       const dispatch = pipelines.bind(pipeline, { step: a.step, weights: buffer, state: a.state, x: a.x });
@@ -56,9 +63,13 @@ async function embedLaunches(parts: ForwardParts): Promise<Launch[]> {
   );
 }
 
+/** What norms rows where the set of kernels has nothing better. */
+const ROW_NORM: NormVariant = { name: 'row', kernel: rmsNorm, threads: ({ rows }) => rmsNormThreads(rows) };
+
 async function norm(parts: ForwardParts, x: GPUBuffer, weight: GPUBuffer, y: GPUBuffer, rows: Rows = 'batch rows'): Promise<Launch> {
-  const { pipelines, config, activations: a } = parts;
-  const pipeline = await pipelines.get(rmsNorm, {
+  const { pipelines, kernels, config, activations: a } = parts;
+  const { kernel, threads } = kernels.rmsNorm ?? ROW_NORM;
+  const pipeline = await pipelines.get(kernel, {
     constants: constants(parts, {
       WIDTH4: config.hiddenSize / 4,
       STRIDE4: padded(config.hiddenSize) / 4,
@@ -68,7 +79,7 @@ async function norm(parts: ForwardParts, x: GPUBuffer, weight: GPUBuffer, y: GPU
     libraries: COMMON,
   });
   const dispatch = pipelines.bind(pipeline, { step: a.step, x, weight, y });
-  return fixed(dispatch, (plan) => rmsNormThreads(rows === 'logit rows' ? plan.logitRows : plan.rows));
+  return fixed(dispatch, (plan) => threads({ rows: rows === 'logit rows' ? plan.logitRows : plan.rows }));
 }
 
 /** A base matmul with what the batch's adapters add to it: at most three dispatches, one where no row has an adapter. */
@@ -106,6 +117,7 @@ async function matmul(
           Y_STRIDE4: yStride / 4,
           ADD: output === 'add',
           LOGITS: rows === 'logit rows',
+          SCALES_AT: planeLayout(plane.type, out4 * 4, padded(plane.width)).scalesAtWord,
         }),
         libraries: [...COMMON, WEIGHTS[plane.type]],
       };
@@ -152,33 +164,6 @@ async function lora(parts: ForwardParts, layer: number, group: Group, x: GPUBuff
       kernels.shrink.threads({ segments, sites: count, splits, rankQuads }),
     ),
     fixed(pipelines.bind(expand, { ...shared, v, y }), ({ segments }) => kernels.expand.threads({ segments, out4 })),
-  ];
-}
-
-async function attend(parts: ForwardParts, layer: number): Promise<Launch[]> {
-  const { pipelines, kernels, config, shape, activations: a, pool, poolType } = parts;
-  const { heads, kvHeads, headDim } = config;
-  const shared = {
-    KV_HEADS: kvHeads,
-    DIM4: headDim / 4,
-    QKV_STRIDE4: shape.groups.qkv.outWidth / 4,
-    PAGES_PER_ROW: a.pagesPerRow,
-  };
-  const libraries = [...COMMON, STATE, POOL[poolType]];
-  const write = await pipelines.get(ropeKv, { constants: constants(parts, { ...shared, HEADS: heads }), libraries });
-  const read = await pipelines.get(kernels.attention.kernel, {
-    constants: constants(parts, {
-      ...shared,
-      GROUP: heads / kvHeads,
-      OUT_STRIDE4: padded(heads * headDim) / 4,
-      SCALE: { f32: 1 / Math.sqrt(headDim) },
-    }),
-    libraries,
-  });
-  const buffers = { step: a.step, blocks: a.blocks, state: a.state, qkv: a.qkv, pool: pool.layers[layer]! };
-  return [
-    fixed(pipelines.bind(write, { ...buffers, rope: a.rope }), (plan) => ropeKvThreads(plan.rows, heads, kvHeads, headDim)),
-    fixed(pipelines.bind(read, { ...buffers, out: a.attended }), ({ rows }) => kernels.attention.threads({ rows, kvHeads })),
   ];
 }
 

@@ -2,21 +2,23 @@ import { WebLoraError } from '../errors.ts';
 import type { TensorFiles } from '../formats/safetensors.ts';
 import { createBuffers, type Buffers } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/device.ts';
-import { createPipelines } from '../gpu/pipelines.ts';
+import { createPipelines, type Compiled } from '../gpu/pipelines.ts';
 import { createPoolMemory, type PoolMemory } from '../gpu/pool-memory.ts';
 import { BYTES_OF_POOL, type PoolType } from '../kernels/libraries.ts';
 import { PAGE_TOKENS, stepLayout } from '../kernels/step-layout.ts';
-import { NARROW } from '../kernels/variants.ts';
+import type { KernelSet } from '../kernels/variants.ts';
 import { createActivations, ropeTable, stageNumbers } from './activations.ts';
 import type { ModelConfig } from './config.ts';
 import type { StepItem } from './plan.ts';
-import { createRunner, type ItemOutput } from './runner.ts';
+import { createRunner, type ItemOutput, type Runner } from './runner.ts';
 import { modelShape, type ModelShape } from './shape.ts';
-import { loadWeights } from './weights.ts';
+import { placeWeights, type Quantization } from './weights.ts';
 
 /** What is decided before anything is built. */
 export interface ModelSettings {
   readonly precision: 'exact' | 'half';
+  /** What weights are rounded to; undefined: to nothing. */
+  readonly quantize?: Quantization | undefined;
   /** Tokens of prompt and answer together; undefined: the config's or what the pool holds, whichever is less. */
   readonly maxModelLength: number | undefined;
   /** Bytes of KV pages and adapters, over all layers; undefined: by the device. */
@@ -25,6 +27,8 @@ export interface ModelSettings {
   readonly batchRows: number;
   /** Steps that may be in flight at once. */
   readonly depth: number;
+  /** What computes on this device; may be decided while weights arrive. */
+  readonly kernels: KernelSet | Promise<KernelSet>;
   /** How to wait for what comes back (see `measureReadback`); default: by waiting. */
   readonly nudge?: 'none' | 'submit';
 }
@@ -56,6 +60,8 @@ export interface Model {
   setAdjust(slot: number, prompt: readonly number[], generated: readonly number[], bias: Readonly<Record<number, number>>): void;
   /** Records and submits one step, waiting for nothing; resolves with each item's output when it has come back. */
   submit(items: readonly StepItem[]): Promise<readonly ItemOutput[]>;
+  /** Pipelines that were compiled so far. */
+  compiled(): readonly Compiled[];
   /** Bytes of all GPU buffers. */
   bytes(): number;
   destroy(): void;
@@ -94,20 +100,32 @@ async function build(
   progress: { readonly onProgress: (loaded: number, file: string) => void; readonly signal: AbortSignal | undefined },
 ): Promise<Model> {
   const { device } = gpu;
-  const { precision } = settings;
+  const { precision, quantize } = settings;
   const shape = modelShape(config);
   const poolType: PoolType = precision === 'exact' ? 'f32' : 'f16';
   const size = poolSize(gpu, config, settings, poolType);
   const layout = stepLayout({ rows: settings.batchRows, samplers: settings.sequences, logitRows: logitRowLimit(gpu, config, settings) });
-  const weights = await loadWeights({ device, buffers, files, precision, ...progress }, config, shape);
+  const stop = new AbortController();
+  const loading = { device, buffers, files, precision, quantize, ...progress, signal: either(progress.signal, stop.signal) };
+  const { weights, fill } = await placeWeights(loading, config, shape);
   const pool = createPoolMemory(device, buffers, { layers: config.layers, ...size, slots: SLOTS, sites: shape.table.sites.length });
   const activations = createActivations(buffers, config, shape, layout, size.contextLength);
   device.queue.writeBuffer(activations.rope, 0, ropeTable(config, size.contextLength));
   device.queue.writeBuffer(activations.filter.stages, 0, stageNumbers());
   await buffers.settled();
   const pipelines = createPipelines(device);
-  const parts = { pipelines, config, shape, layout, weights, activations, pool, poolType, kernels: NARROW };
-  const runner = await createRunner(parts, gpu, buffers, settings);
+  const compile = async (): Promise<Runner> => {
+    const parts = { pipelines, config, shape, layout, weights, activations, pool, poolType, kernels: await settings.kernels };
+    return createRunner(parts, gpu, buffers, settings);
+  };
+  // a file is waited for most of the time, and so is a compiler: neither waits for the other
+  const compiling = compile();
+  const filling = fill();
+  const [runner] = await Promise.all([compiling, filling]).catch(async (error: unknown) => {
+    stop.abort(error); // what still compiles ends with the device
+    await filling.catch(() => undefined);
+    throw error;
+  });
   return {
     ...runner,
     config,
@@ -120,9 +138,15 @@ async function build(
       if (first + pages.length > pagesPerRow) throw new RangeError(`A sequence has room for ${pagesPerRow} pages`);
       device.queue.writeBuffer(activations.blocks, (slot * pagesPerRow + first) * 4, Uint32Array.from(pages));
     },
+    compiled: pipelines.compiled,
     bytes: () => buffers.bytes(),
     destroy: () => buffers.destroy(),
   };
+}
+
+/** Aborts with the first of these, for its reason. */
+function either(given: AbortSignal | undefined, own: AbortSignal): AbortSignal {
+  return given ? AbortSignal.any([given, own]) : own;
 }
 
 /** Pages of the pool and the context they can serve. */

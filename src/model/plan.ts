@@ -40,6 +40,9 @@ export interface StepItem {
 export interface Plan {
   readonly words: Uint32Array<ArrayBuffer>;
   readonly rows: number;
+  /** Sequences that the rows belong to, and the keys of the row that attends to most. */
+  readonly sequences: number;
+  readonly keys: number;
   readonly segments: number;
   readonly rankQuads: number;
   /** Rows of v that shrink writes: rows times their parts. */
@@ -89,6 +92,8 @@ export function createPlanner(layout: StepLayout): (items: readonly StepItem[]) 
     return {
       words,
       rows,
+      sequences: items.length,
+      keys: items.reduce((most, { start, count }) => Math.max(most, start + count), 0),
       segments: segments.count,
       rankQuads: segments.rankQuads,
       vRows: segments.vRows,

@@ -1,12 +1,15 @@
-import { WebLoraError } from '../errors.ts';
-import { firstNotFinite, isFloatDtype, toF16, toF32, type FloatDtype } from '../formats/half.ts';
+import { loadPart, WebLoraError } from '../errors.ts';
+import { firstNotFinite, floatBytes, isFloatDtype, toF16, toF32, type FloatDtype } from '../formats/half.ts';
 import type { TensorFiles, TensorInfo } from '../formats/safetensors.ts';
 import type { Buffers } from '../gpu/buffers.ts';
-import { BYTES_OF_WEIGHT, type WeightType } from '../kernels/libraries.ts';
+import { planeLayout, type QuantizedType, type WeightType } from '../kernels/libraries.ts';
 import type { ModelConfig } from './config.ts';
 import { padded, type ModelShape } from './shape.ts';
 
-/** A weight matrix on the GPU: rows of `padded(width)` numbers, rows rounded up to 4, the rest zeros; cut where a binding ends. */
+/**
+ * A weight matrix on the GPU: rows of `padded(width)` numbers, rows rounded up to 4, the rest zeros; cut where a binding ends. Each chunk
+ * has its numbers first and the scales of a quantised type behind them (see `planeLayout`).
+ */
 export interface Plane {
   readonly type: WeightType;
   readonly rows: number;
@@ -30,51 +33,99 @@ export interface ModelWeights {
   readonly layers: readonly LayerWeights[];
 }
 
+/** What weights are rounded to as they are loaded; norms never are. */
+export interface Quantization {
+  /** The embedding, and the head whether it is tied to it or not. */
+  readonly vocabulary: QuantizedType;
+  readonly layers: QuantizedType;
+}
+
+/**
+ * What the two words of the engine's option `quantize` mean. With 4 bits the vocabulary keeps 8, as llama.cpp keeps more there: on the
+ * small trained model that halves the error of the logits. A minimum beside each scale (q4_1) takes a bit more of each weight and only
+ * 14% more of the error, so that it is left to files that come with it.
+ */
+export const QUANTIZATION: Readonly<Record<'q8' | 'q4', Quantization>> = {
+  q8: { vocabulary: 'q8', layers: 'q8' },
+  q4: { vocabulary: 'q8', layers: 'q4' },
+};
+
 export interface WeightLoading {
   readonly device: GPUDevice;
   readonly buffers: Buffers;
   readonly files: TensorFiles;
   readonly precision: 'exact' | 'half';
+  /** Undefined: weights stay what the file has, but for f32 in `half`. */
+  readonly quantize: Quantization | undefined;
   readonly onProgress: (loaded: number, file: string) => void;
   readonly signal: AbortSignal | undefined;
 }
 
 /** Bytes read at a time: no tensor is ever whole in JS memory because it is large. */
 const SLICE_BYTES = 16 << 20;
-const DTYPE_OF: Readonly<Record<WeightType, string>> = { f32: 'F32', f16: 'F16', bf16: 'BF16' };
-const TYPE_OF: Readonly<Record<FloatDtype, WeightType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
+/** Types that hold numbers as a file may have them. */
+type FloatType = Exclude<WeightType, QuantizedType>;
+const TYPE_OF: Readonly<Record<FloatDtype, FloatType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
+
+/** Weights that have their places on the GPU, and what fills these. */
+export interface PlacedWeights {
+  readonly weights: ModelWeights;
+  /**
+   * Streams the checkpoint into them, once.
+   * @throws WebLoraError `tensor_not_finite`, `model_unsupported`, and what reading throws.
+   */
+  fill(): Promise<void>;
+}
+
+/** Reads one tensor or several of one plane, in the order of the places. */
+type Fill = () => Promise<void>;
+type Placing = WeightLoading & { readonly fills: Fill[] };
 
 /**
  * Streams a checkpoint to the GPU. Names are those of transformers' Llama.
- * @throws WebLoraError `tensor_missing`, `tensor_shape`, `tensor_dtype`, `tensor_not_finite`, `model_unsupported`, `out_of_memory`,
- * and what reading throws.
+ * @throws WebLoraError what `placeWeights` and filling throw.
  */
-export async function loadWeights(loading: WeightLoading, config: ModelConfig, { groups, table }: ModelShape): Promise<ModelWeights> {
+export async function loadWeights(loading: WeightLoading, config: ModelConfig, shape: ModelShape): Promise<ModelWeights> {
+  const { weights, fill } = await placeWeights(loading, config, shape);
+  await fill();
+  return weights;
+}
+
+/**
+ * Makes room for a checkpoint by what its headers say: what computes with the weights can be compiled while they arrive.
+ * @throws WebLoraError `tensor_missing`, `tensor_shape`, `tensor_dtype`, `out_of_memory`.
+ */
+export async function placeWeights(given: WeightLoading, config: ModelConfig, { groups, table }: ModelShape): Promise<PlacedWeights> {
+  const loading: Placing = { ...given, fills: [] };
   const { hiddenSize, vocabSize } = config;
-  const embedding = await loadPlane(loading, ['model.embed_tokens.weight'], [vocabSize], hiddenSize);
-  const head = config.tiedEmbeddings ? embedding : await loadPlane(loading, ['lm_head.weight'], [vocabSize], hiddenSize);
-  const finalNorm = await loadVector(loading, 'model.norm.weight', hiddenSize);
+  const embedding = await placePlane(loading, ['model.embed_tokens.weight'], [vocabSize], hiddenSize, 'vocabulary');
+  const head = config.tiedEmbeddings ? embedding : await placePlane(loading, ['lm_head.weight'], [vocabSize], hiddenSize, 'vocabulary');
+  const finalNorm = await placeVector(loading, 'model.norm.weight', hiddenSize);
   const layers: LayerWeights[] = [];
   for (let layer = 0; layer < config.layers; layer++) {
     const name = `${table.prefix}${layer}.`;
     const group = ({ modules, inWidth, siteFirst }: ModelShape['groups']['qkv']): Promise<Plane> =>
-      loadPlane(
+      placePlane(
         loading,
         modules.map((module) => `${name}${module}.weight`),
         modules.map((_, i) => table.sites[siteFirst + i]!.outWidth),
         inWidth,
+        'layers',
       );
     layers.push({
-      inputNorm: await loadVector(loading, `${name}input_layernorm.weight`, hiddenSize),
+      inputNorm: await placeVector(loading, `${name}input_layernorm.weight`, hiddenSize),
       qkv: await group(groups.qkv),
       o: await group(groups.o),
-      postNorm: await loadVector(loading, `${name}post_attention_layernorm.weight`, hiddenSize),
+      postNorm: await placeVector(loading, `${name}post_attention_layernorm.weight`, hiddenSize),
       gateUp: await group(groups.gateUp),
       down: await group(groups.down),
     });
   }
   await loading.buffers.settled();
-  return { embedding, head, finalNorm, layers };
+  const fill = async (): Promise<void> => {
+    for (const next of loading.fills) await next();
+  };
+  return { weights: { embedding, head, finalNorm, layers }, fill };
 }
 
 /** A tensor whose numbers can be served. */
@@ -94,75 +145,111 @@ function find({ files }: WeightLoading, name: string, shape: readonly number[]):
 }
 
 /** One type for tensors that share a plane: their own where it is one, f32 where they differ, f16 for f32 in `half`. */
-function planeType(infos: readonly FloatTensor[], precision: 'exact' | 'half'): WeightType {
+function planeType(infos: readonly FloatTensor[], precision: 'exact' | 'half'): FloatType {
   const types = new Set(infos.map((info) => TYPE_OF[info.dtype]));
   if (types.size > 1) return 'f32';
   const [type] = types;
   return type === 'f32' && precision === 'half' ? 'f16' : type!;
 }
 
-async function loadPlane(loading: WeightLoading, names: readonly string[], heights: readonly number[], width: number): Promise<Plane> {
+async function placePlane(
+  loading: Placing,
+  names: readonly string[],
+  heights: readonly number[],
+  width: number,
+  use: keyof Quantization,
+): Promise<Plane> {
   const { device, buffers } = loading;
   const infos = names.map((name, i) => find(loading, name, [heights[i]!, width]));
-  const type = planeType(infos, loading.precision);
+  const type = loading.quantize?.[use] ?? planeType(infos, loading.precision);
   const rows = heights.reduce((sum, height) => sum + height, 0);
-  const rowBytes = padded(width) * BYTES_OF_WEIGHT[type];
-  const most = Math.floor(device.limits.maxStorageBufferBindingSize / rowBytes / 4) * 4;
+  const fourRows = planeLayout(type, 4, padded(width)).bytes;
+  const most = Math.floor(device.limits.maxStorageBufferBindingSize / fourRows) * 4;
   const chunks: { buffer: GPUBuffer; firstRow: number; rows: number }[] = [];
   for (let firstRow = 0; firstRow < rows; firstRow += most) {
-    const count = Math.min(most, Math.ceil((rows - firstRow) / 4) * 4);
-    chunks.push({ buffer: buffers.storage(`${names[0]}+${firstRow}`, count * rowBytes), firstRow, rows: Math.min(count, rows - firstRow) });
+    const count = Math.min(most, rows - firstRow);
+    chunks.push({ buffer: buffers.storage(`${names[0]}+${firstRow}`, Math.ceil(count / 4) * fourRows), firstRow, rows: count });
   }
   await buffers.settled();
-  let row = 0;
-  for (const info of infos) {
-    row = await streamRows(loading, info, type, width, row, (first, bytes) => {
-      const chunk = chunks.findLast((candidate) => candidate.firstRow <= first)!;
-      const room = (chunk.rows - (first - chunk.firstRow)) * rowBytes;
-      device.queue.writeBuffer(chunk.buffer, (first - chunk.firstRow) * rowBytes, bytes, 0, Math.min(room, bytes.byteLength));
-      const next = chunks.find((candidate) => candidate.firstRow > first);
-      if (bytes.byteLength > room && next) device.queue.writeBuffer(next.buffer, 0, bytes, room);
-    });
-  }
-  return { type, rows, width, chunks };
+  const plane = { type, rows, width, chunks };
+  loading.fills.push(async () => {
+    let row = 0;
+    for (const info of infos)
+      row = await streamRows(loading, info, type, width, row, (first, held) => writeRows(device, plane, first, held));
+  });
+  return plane;
 }
 
-/** Reads a tensor in slices of whole rows, converts and pads them, and hands them on; returns the row after the last. */
+/** Some rows as their plane's type holds them. */
+interface HeldRows {
+  readonly rows: number;
+  readonly values: Uint8Array<ArrayBuffer>;
+  /** Of a quantised type. */
+  readonly scales?: Uint8Array<ArrayBuffer>;
+}
+
+/** Puts rows where they belong, in as many chunks as they lie in. */
+function writeRows(device: GPUDevice, { type, width, chunks }: Plane, first: number, { rows, values, scales }: HeldRows): void {
+  for (const { buffer, firstRow, rows: count } of chunks) {
+    const from = Math.max(first, firstRow);
+    const to = Math.min(first + rows, firstRow + count);
+    if (from >= to) continue;
+    const layout = planeLayout(type, Math.ceil(count / 4) * 4, padded(width));
+    const write = (bytes: Uint8Array<ArrayBuffer>, at: number, size: number): void =>
+      device.queue.writeBuffer(buffer, at + (from - firstRow) * size, bytes, (from - first) * size, (to - from) * size);
+    write(values, 0, layout.rowBytes);
+    if (scales) write(scales, layout.scalesAt, layout.rowScaleBytes);
+  }
+}
+
+/** Reads a tensor in slices of whole rows, converts them, and hands them on; returns the row after the last. */
 async function streamRows(
   loading: WeightLoading,
   info: FloatTensor,
   type: WeightType,
   width: number,
   firstRow: number,
-  write: (row: number, bytes: Uint8Array<ArrayBuffer>) => void,
+  write: (row: number, held: HeldRows) => void,
 ): Promise<number> {
   const rows = info.shape[0]!;
-  const stored = width * BYTES_OF_WEIGHT[TYPE_OF[info.dtype]];
+  const stored = width * floatBytes(info.dtype);
   const step = Math.max(1, Math.floor(SLICE_BYTES / stored));
   for (let row = 0; row < rows; row += step) {
     loading.signal?.throwIfAborted();
     const count = Math.min(step, rows - row);
     const bytes = await loading.files.read(info, row * stored, (row + count) * stored);
-    write(firstRow + row, pad(convert(info, bytes, type, row * width), count, width, BYTES_OF_WEIGHT[type]));
+    if (type === 'f32' || type === 'f16' || type === 'bf16') {
+      const converted = convert(info, bytes, type, row * width);
+      write(firstRow + row, { rows: count, values: pad(converted, count, width, type === 'f32' ? 4 : 2) });
+    } else {
+      const { LARGEST_QUANTIZED, quantizeSlices } = await loadPart(() => import('./quantize.ts'));
+      const numbers = toF32(convert(info, bytes, TYPE_OF[info.dtype], row * width), info.dtype);
+      requireAtMost(numbers, LARGEST_QUANTIZED, type, info);
+      await quantizeSlices(type, numbers, width, (first, held) => write(firstRow + row + first, held));
+    }
     loading.onProgress(bytes.byteLength, info.file);
   }
   return firstRow + rows;
 }
 
-function convert(info: FloatTensor, bytes: Uint8Array<ArrayBuffer>, type: WeightType, firstIndex: number): Uint8Array<ArrayBuffer> {
+/** Numbers as a type that can hold them, all of them finite. */
+function convert(info: FloatTensor, bytes: Uint8Array<ArrayBuffer>, type: FloatType, firstIndex: number): Uint8Array<ArrayBuffer> {
   const bad = firstNotFinite(bytes, info.dtype);
   if (bad !== undefined) {
     throw new WebLoraError('tensor_not_finite', `${info.file}: ${info.name} holds NaN or infinity at element ${firstIndex + bad}`);
   }
-  if (DTYPE_OF[type] === info.dtype) return bytes;
+  if (TYPE_OF[info.dtype] === type) return bytes;
   const values = toF32(bytes, info.dtype);
   if (type === 'f32') return new Uint8Array(values.buffer);
-  const large = values.findIndex((value) => Math.abs(value) > 65_504);
-  if (large >= 0) {
-    const what = `${info.file}: ${info.name} holds ${values[large]}, which f16 cannot`;
-    throw new WebLoraError('model_unsupported', `${what}; load the model with precision: 'exact'`);
-  }
+  requireAtMost(values, 65_504, type, info);
   return new Uint8Array(toF16(values).buffer);
+}
+
+function requireAtMost(values: Float32Array, most: number, type: WeightType, { file, name }: FloatTensor): void {
+  const large = values.find((value) => Math.abs(value) > most);
+  if (large === undefined) return;
+  const hint = type === 'f16' ? "load the model with precision: 'exact'" : 'load the model without quantize';
+  throw new WebLoraError('model_unsupported', `${file}: ${name} holds ${large}, which ${type} cannot; ${hint}`);
 }
 
 function pad(bytes: Uint8Array<ArrayBuffer>, rows: number, width: number, size: number): Uint8Array<ArrayBuffer> {
@@ -175,12 +262,14 @@ function pad(bytes: Uint8Array<ArrayBuffer>, rows: number, width: number, size: 
 }
 
 /** A norm's weights, as f32 whatever the file has: a few kilobytes that every row reads. */
-async function loadVector(loading: WeightLoading, name: string, width: number): Promise<GPUBuffer> {
+async function placeVector(loading: Placing, name: string, width: number): Promise<GPUBuffer> {
   const info = find(loading, name, [width]);
-  loading.signal?.throwIfAborted();
-  const bytes = await loading.files.read(info);
   const buffer = loading.buffers.storage(name, width * 4);
-  loading.device.queue.writeBuffer(buffer, 0, convert(info, bytes, 'f32', 0));
-  loading.onProgress(bytes.byteLength, info.file);
+  loading.fills.push(async () => {
+    loading.signal?.throwIfAborted();
+    const bytes = await loading.files.read(info);
+    loading.device.queue.writeBuffer(buffer, 0, convert(info, bytes, 'f32', 0));
+    loading.onProgress(bytes.byteLength, info.file);
+  });
   return buffer;
 }

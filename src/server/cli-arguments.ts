@@ -1,13 +1,12 @@
 import { resolve } from 'node:path';
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { baseNames } from '../openai/models.ts';
+import { between, byteCount, filled, integer, loraModule, positive, type LoraModule } from './cli-values.ts';
 
-/** An adapter as `--lora-modules` gives it. */
-export interface LoraModule {
-  readonly name: string;
-  /** A folder, an address or a hub id, as it was typed. */
-  readonly source: string;
-}
+export type { LoraModule } from './cli-values.ts';
+
+/** See `EngineOptions.kernels`. */
+export type KernelFamily = 'auto' | 'narrow' | 'wide' | 'plain';
 
 /** What both commands need to start an engine. */
 export interface ModelArguments {
@@ -18,6 +17,8 @@ export interface ModelArguments {
   readonly baseNames: readonly string[];
   readonly maxModelLength: number | undefined;
   readonly precision: 'exact' | 'half' | undefined;
+  readonly quantize: 'q8' | 'q4' | undefined;
+  readonly kernels: KernelFamily | undefined;
   readonly deterministic: boolean;
   /** Bytes. */
   readonly memory: { readonly pool?: number; readonly heap?: number; readonly disk?: number };
@@ -59,11 +60,23 @@ export interface BatchArguments extends ModelArguments {
   readonly output: string;
 }
 
+/** `weblora doctor`. */
+export interface DoctorArguments {
+  readonly command: 'doctor';
+  /** Where the report goes as JSON; `-` is standard output. */
+  readonly json: string | undefined;
+  readonly software: boolean;
+  readonly debug: boolean;
+}
+
 /** Nothing to run: help was printed (0), or what is wrong with the words (2). */
 export interface Ended {
   readonly command: 'ended';
   readonly exitCode: 0 | 2;
 }
+
+/** What any command asks for. */
+export type Arguments = ChatArguments | BatchArguments | DoctorArguments | Ended;
 
 /** Where help and usage errors are written. */
 export interface UsageOutput {
@@ -74,8 +87,8 @@ export interface UsageOutput {
 }
 
 /** The command that the words behind `weblora` ask for. Help and usage errors are written to `output`; nothing is thrown. */
-export function parseArguments(words: readonly string[], output: UsageOutput): ChatArguments | BatchArguments | Ended {
-  let parsed: ChatArguments | BatchArguments | undefined;
+export function parseArguments(words: readonly string[], output: UsageOutput): Arguments {
+  let parsed: Arguments | undefined;
   const program = new Command('weblora')
     .description('One base language model and many LoRA adapters in shared batches on one WebGPU device.')
     .version(output.version)
@@ -88,6 +101,9 @@ export function parseArguments(words: readonly string[], output: UsageOutput): C
   batchCommand(program).action((options: BatchOptions, command: Command) => {
     const { model, input, output: target } = options;
     parsed = { command: 'run-batch', ...modelArguments(model, options, command), input, output: target };
+  });
+  doctorCommand(program).action(({ json, software = false, debug = false }: DoctorOptions) => {
+    parsed = { command: 'doctor', json, software, debug };
   });
   try {
     program.parse(words, { from: 'user' });
@@ -103,6 +119,8 @@ interface ModelOptions {
   readonly servedModelName?: string;
   readonly maxModelLen?: number;
   readonly precision?: 'exact' | 'half';
+  readonly quantize?: 'q8' | 'q4';
+  readonly kernels?: KernelFamily;
   readonly deterministic?: boolean;
   readonly poolMemory?: number;
   readonly heapMemory?: number;
@@ -172,6 +190,21 @@ function batchCommand(program: Command): Command {
   return withModelOptions(command);
 }
 
+interface DoctorOptions {
+  readonly json?: string;
+  readonly software?: boolean;
+  readonly debug?: boolean;
+}
+
+function doctorCommand(program: Command): Command {
+  return program
+    .command('doctor')
+    .description('check every kernel on this device against plain loops, time them, and report')
+    .option('--json <file>', 'the report, to be sent to us ("-": standard output, in place of the text)', filled)
+    .option('--software', 'look at the processor even where there is a GPU')
+    .option('--debug', 'print stack traces');
+}
+
 function withModelOptions(command: Command): Command {
   return command
     .option(
@@ -183,6 +216,13 @@ function withModelOptions(command: Command): Command {
     .option('--served-model-name <name>', 'the base model’s only name (default: its folder’s name, and the path as typed)', filled)
     .option('--max-model-len <n>', 'context: tokens of prompt and answer together', integer(1))
     .addOption(new Option('--precision <kind>', 'exact: weights as stored, 32-bit cache and adapters').choices(['exact', 'half']))
+    .addOption(new Option('--quantize <type>', 'round the base’s weights to 8 or 4 bits as they are loaded').choices(['q8', 'q4']))
+    .addOption(
+      new Option(
+        '--kernels <family>',
+        'narrow: for processors, wide: for GPUs, plain: one loop an output; what a device computes wrongly is never taken',
+      ).choices(['auto', 'narrow', 'wide', 'plain']),
+    )
     .option('--deterministic', 'the same answer, bit for bit, in any batch')
     .option('--pool-memory <bytes>', 'on the GPU, for cache and adapters together, as 512M or 2G', byteCount)
     .option('--heap-memory <bytes>', 'for adapters in memory, packed (default: 256M)', byteCount)
@@ -216,6 +256,8 @@ function modelArguments(model: string, options: ModelOptions, command: Command):
     baseNames: names,
     maxModelLength: options.maxModelLen,
     precision: options.precision,
+    quantize: options.quantize,
+    kernels: options.kernels,
     deterministic: options.deterministic ?? false,
     memory: given({ pool: options.poolMemory, heap: options.heapMemory, disk: options.diskMemory }),
     store: options.store,
@@ -236,53 +278,4 @@ function given<Name extends string>(values: Readonly<Record<Name, number | undef
 function namesOf(model: string, served: string | undefined): readonly string[] {
   const [name, ...others] = baseNames(/(^|[\\/])\.{1,2}[\\/]*$/.test(model) ? resolve(model) : model, served);
   return served !== undefined || name === undefined ? baseNames(model, served) : [...new Set([name, model, ...others])];
-}
-
-function loraModule(value: string, before: readonly LoraModule[] = []): readonly LoraModule[] {
-  const equals = value.indexOf('=');
-  if (equals === -1) throw new InvalidArgumentError('Expected NAME=DIR, with an equals sign.');
-  const name = value.slice(0, equals);
-  const source = value.slice(equals + 1);
-  if (name === '') throw new InvalidArgumentError('The name before the equals sign is empty.');
-  if (/\p{Cc}/u.test(name)) throw new InvalidArgumentError('The name has control characters in it.');
-  if (source === '') throw new InvalidArgumentError('The folder behind the equals sign is empty.');
-  return [...before, { name, source }];
-}
-
-function filled(value: string): string {
-  if (value.trim() === '') throw new InvalidArgumentError('It is empty.');
-  return value;
-}
-
-function integer(min: number): (value: string) => number {
-  return (value) => {
-    const number = /^\d+$/.test(value) ? Number(value) : Number.NaN;
-    if (Number.isSafeInteger(number) && number >= min) return number;
-    throw new InvalidArgumentError(`Expected a whole number from ${min} on.`);
-  };
-}
-
-function between(least: number, most: number): (value: string) => number {
-  return decimal(`from ${least} to ${most}`, (number) => number >= least && number <= most);
-}
-
-function positive(most = Infinity): (value: string) => number {
-  return decimal(most === Infinity ? 'above 0' : `above 0, up to ${most}`, (number) => number > 0 && number <= most);
-}
-
-function decimal(range: string, allows: (number: number) => boolean): (value: string) => number {
-  return (value) => {
-    const number = /^-?\d*\.?\d+$/.test(value) ? Number(value) : Number.NaN;
-    if (allows(number)) return number;
-    throw new InvalidArgumentError(`Expected a number ${range}.`);
-  };
-}
-
-const UNITS: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
-
-function byteCount(value: string): number {
-  const [, digits = '', unit = ''] = /^(\d+)([kmg]?)(?:i?b)?$/i.exec(value) ?? [];
-  const bytes = digits === '' ? Number.NaN : Number(digits) * (UNITS[unit.toLowerCase()] ?? Number.NaN);
-  if (Number.isSafeInteger(bytes) && bytes > 0) return bytes;
-  throw new InvalidArgumentError('Expected a number of bytes, such as 512M or 2G.');
 }

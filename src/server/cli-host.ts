@@ -1,3 +1,4 @@
+import type { DiagnoseOptions, DoctorReport } from '../engine/doctor-report.ts';
 import type { CoreEngine, EngineOptions, GpuProvider } from '../engine/types.ts';
 
 /** A stream that text is written to: standard output, standard error, or a test's. */
@@ -20,6 +21,7 @@ export interface Host {
   readonly terminal: 'plain' | 'cursor';
   readonly dawn: (options: { software?: boolean; onNotice?: (line: string) => void }) => Promise<GpuProvider>;
   readonly createEngine: (options: EngineOptions) => Promise<CoreEngine>;
+  readonly diagnose: (options: DiagnoseOptions) => Promise<DoctorReport>;
 }
 
 /** Writes text and waits until the stream has taken it. Rejects with the stream's error: `EPIPE` where the reader has gone. */

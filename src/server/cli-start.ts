@@ -21,6 +21,8 @@ export async function startEngine(args: ModelArguments, host: Host): Promise<Cor
     limits: { ...args.limits, stepMs: STEP_MS },
     prefixCache: args.prefixCache,
     ...(args.precision === undefined ? {} : { precision: args.precision }),
+    ...(args.quantize === undefined ? {} : { quantize: args.quantize }),
+    ...(args.kernels === undefined ? {} : { kernels: args.kernels }),
     ...(args.maxModelLength === undefined ? {} : { maxModelLength: args.maxModelLength }),
     memory: args.memory,
     ...(args.store === undefined ? {} : { store: await openStore(args.store) }),

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import type { BrowserContextOptions, Page } from 'playwright';
+import { diagnose } from '../../src/engine/diagnose.ts';
 import { createEngine } from '../../src/engine/engine.ts';
 import { dawn } from '../../src/node.ts';
 import type { BatchRecord } from '../../src/openai/batch.ts';
@@ -114,5 +115,5 @@ function host(said: string[]): Parameters<typeof main>[1] {
   });
   const nothing = (async function* () {})();
   const { signal } = new AbortController();
-  return { version: 'test', stdin: nothing, stdout: output, stderr: output, signal, terminal: 'plain', dawn, createEngine };
+  return { version: 'test', stdin: nothing, stdout: output, stderr: output, signal, terminal: 'plain', dawn, createEngine, diagnose };
 }

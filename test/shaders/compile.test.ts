@@ -6,7 +6,9 @@ import { createPoolMemory } from '../../src/gpu/pool-memory.ts';
 import { record } from '../../src/gpu/recorder.ts';
 import type { PoolType, WeightType } from '../../src/kernels/libraries.ts';
 import { stepLayout } from '../../src/kernels/step-layout.ts';
-import { NARROW } from '../../src/kernels/variants.ts';
+import { PLAIN } from '../../src/kernels/plain.ts';
+import { NARROW, type KernelSet } from '../../src/kernels/variants.ts';
+import { wideKernels } from '../../src/kernels/wide.ts';
 import { createActivations } from '../../src/model/activations.ts';
 import type { ModelConfig } from '../../src/model/config.ts';
 import { buildForward } from '../../src/model/forward.ts';
@@ -29,7 +31,7 @@ const CONFIG: ModelConfig = {
   normEpsilon: 1e-5,
   ropeTheta: 10_000,
   tiedEmbeddings: false,
-  contextLength: 40,
+  contextLength: 200, // keys of several tiles
   bosToken: undefined,
   endTokens: [],
 };
@@ -43,6 +45,22 @@ const CONFIGS: readonly { readonly name: string; readonly config: ModelConfig }[
     config: { ...CONFIG, hiddenSize: 2048, intermediateSize: 8192, heads: 32, kvHeads: 8, headDim: 64, layers: 1 },
   },
   { name: 'one kv head', config: { ...CONFIG, heads: 8, kvHeads: 1, headDim: 8, layers: 1, normEpsilon: 1e-6 } },
+];
+
+const CHOICES = ['yes', 'no'] as const;
+
+/** Every set of kernels with every combination of what a device may have and an engine may ask for. */
+const SETS: readonly { readonly set: string; readonly kernels: KernelSet }[] = [
+  { set: 'narrow', kernels: NARROW },
+  { set: 'plain', kernels: PLAIN },
+  ...CHOICES.flatMap((subgroups) =>
+    CHOICES.flatMap((f16) =>
+      CHOICES.map((deterministic) => ({
+        set: `wide, subgroups ${subgroups}, f16 ${f16}, deterministic ${deterministic}`,
+        kernels: wideKernels({ subgroups, f16 }, { precision: 'half', deterministic }),
+      })),
+    ),
+  ),
 ];
 
 /** Planes without numbers, the embedding in two chunks. */
@@ -71,6 +89,8 @@ function planOf(rows: number, options: number): Plan {
   return {
     ...nothing,
     rows,
+    sequences: rows,
+    keys: 200,
     segments: 1,
     rankQuads: 2,
     logitRows: rows,
@@ -98,13 +118,15 @@ await describeNull('the forward pass', (provider) => {
   });
   afterAll(() => gpu.device.destroy());
 
-  const weightTypes: readonly WeightType[] = ['f32', 'f16', 'bf16'];
+  const weightTypes: readonly WeightType[] = ['f32', 'f16', 'bf16', 'q8', 'q4', 'q4_1'];
   const poolTypes: readonly PoolType[] = ['f32', 'f16'];
   const all = CONFIGS.flatMap(({ name, config }) =>
-    weightTypes.flatMap((type) => poolTypes.map((poolType) => ({ name, config, type, poolType }))),
+    weightTypes.flatMap((type) =>
+      poolTypes.flatMap((poolType) => SETS.map(({ set, kernels }) => ({ name, config, type, poolType, set, kernels }))),
+    ),
   );
 
-  test.each(all)('compiles and binds: $name, weights $type, pool $poolType', async ({ config, type, poolType }) => {
+  test.each(all)('compiles and binds: $set, $name, weights $type, pool $poolType', async ({ config, type, poolType, kernels }) => {
     const { device } = gpu;
     const buffers = createBuffers(device);
     const shape = modelShape(config);
@@ -120,7 +142,7 @@ await describeNull('the forward pass', (provider) => {
       activations: createActivations(buffers, config, shape, layout, config.contextLength),
       pool: createPoolMemory(device, buffers, { layers: config.layers, pages: 2, pageBytes: 256, slots: 3, sites }),
       poolType,
-      kernels: NARROW,
+      kernels,
       v: buffers.storage('v', LIMITS.rows * padded(config.hiddenSize) * 4),
       adjust: buffers.storage('adjust', 256),
     });

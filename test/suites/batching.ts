@@ -27,7 +27,7 @@ const LENGTH = 77;
 const TOKENS = 8;
 
 /** A prompt whose tokens are spread over the vocabulary of 512. */
-const prompt = (length: number, first: number): number[] => Array.from({ length }, (_, i) => 3 + ((first + i * 37) % 509));
+export const prompt = (length: number, first: number): number[] => Array.from({ length }, (_, i) => 3 + ((first + i * 37) % 509));
 
 const otherPrompt = (i: number): number[] => prompt(1 + ((i * 7) % 45), i * 11);
 
@@ -40,13 +40,13 @@ function differing(a: Float32Array, b: Float32Array): number | undefined {
   return place < 0 ? undefined : place;
 }
 
-function sameBits(where: string, found: Float32Array, expected: Float32Array): void {
+export function sameBits(where: string, found: Float32Array, expected: Float32Array): void {
   const place = differing(found, expected);
   check(place === undefined, () => `${where}: value ${place} is ${found[place!]}, alone and whole it is ${expected[place!]}`);
 }
 
 /** Logits of all positions of a prompt that is run in chunks, beside one row of each of the others in every step. */
-async function run(
+export async function run(
   direct: DirectModel,
   tokens: readonly number[],
   part: Part | undefined,

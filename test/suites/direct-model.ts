@@ -8,8 +8,10 @@ import { openSafetensors } from '../../src/formats/safetensors.ts';
 import { openGpu } from '../../src/gpu/device.ts';
 import { parseModelConfig } from '../../src/model/config.ts';
 import { PAGE_TOKENS } from '../../src/kernels/step-layout.ts';
+import { NARROW, type KernelSet } from '../../src/kernels/variants.ts';
 import { buildModel, type Model } from '../../src/model/model.ts';
 import type { Part, StepItem } from '../../src/model/plan.ts';
+import type { Quantization } from '../../src/model/weights.ts';
 
 /** A model without an engine: steps are what the suite says, and raw logits come back. */
 export interface DirectModel extends AsyncDisposable {
@@ -24,23 +26,26 @@ export interface DirectModel extends AsyncDisposable {
 
 export interface DirectSettings {
   readonly precision: 'exact' | 'half';
+  /** What weights are rounded to; default nothing. */
+  readonly quantize?: Quantization;
   readonly sequences?: number;
   readonly batchRows?: number;
   readonly poolBytes?: number;
   /** Steps that may be in flight at once; default 2. */
   readonly depth?: number;
+  readonly kernels?: KernelSet;
 }
 
 /** Builds a model on the provider's device. Throws what building throws. */
 export async function openDirectModel(provider: GpuProvider, folder: Folder, settings: DirectSettings): Promise<DirectModel> {
-  const { precision, sequences = 64, batchRows = 1024, poolBytes = 16 << 20, depth = 2 } = settings;
+  const { precision, quantize, sequences = 64, batchRows = 1024, poolBytes = 16 << 20, depth = 2, kernels = NARROW } = settings;
   const gpu = await openGpu(provider);
   const config = parseModelConfig(await readJson(folder, 'config.json'), folder.location);
   const model = await buildModel(
     gpu,
     await openSafetensors(folder, 'model'),
     config,
-    { precision, maxModelLength: undefined, poolBytes, sequences, batchRows, depth },
+    { precision, quantize, maxModelLength: undefined, poolBytes, sequences, batchRows, depth, kernels },
     { onProgress: () => undefined, signal: undefined },
   );
   const pages = createPages(model.pool.pages);

@@ -1,32 +1,18 @@
 import type { WeightType } from '../../src/kernels/libraries.ts';
 import { COMMON, STATE, WEIGHTS } from '../../src/kernels/libraries.ts';
 import { embed, embedThreads } from '../../src/kernels/embed.ts';
-import { matmulRow, matmulRowThreads } from '../../src/kernels/matmul-row.ts';
-import { matmulTile, matmulTileThreads } from '../../src/kernels/matmul-tile.ts';
 import { rmsNorm, rmsNormThreads } from '../../src/kernels/rms-norm.ts';
 import { siluMul, siluMulThreads } from '../../src/kernels/silu-mul.ts';
-import type { FloatDtype } from '../../src/formats/half.ts';
+import { NARROW, type MatmulVariant, type NormVariant } from '../../src/kernels/variants.ts';
 import { embed as embedTwin } from '../reference/embed.ts';
 import { matmul as matmulTwin } from '../reference/matmul.ts';
 import { rmsNorm as rmsNormTwin } from '../reference/rms-norm.ts';
 import { siluMul as siluMulTwin } from '../reference/silu-mul.ts';
-import { bits, checkClose, checkSame, forEachRowCount, poison, rounded, stored, uniform } from './kernel-harness.ts';
+import { bits, checkClose, checkSame, forEachRowCount, poison, uniform } from './kernel-harness.ts';
 import type { Floats, Harness, Words } from './kernel-harness.ts';
+import { matrix, padded, planeOf, WEIGHT_TYPES } from './kernel-planes.ts';
 import { plainRows, STEP, stepWords, type StepRow } from './kernel-step.ts';
 import type { Case } from './suite.ts';
-
-/** Numbers in a row of activations or weights. */
-const padded = (width: number): number => Math.ceil(width / 32) * 32;
-const DTYPES: Readonly<Record<WeightType, FloatDtype>> = { f32: 'F32', f16: 'F16', bf16: 'BF16' };
-const TYPES: readonly WeightType[] = ['f32', 'f16', 'bf16'];
-
-/** (rows, padded(width)), its padding zeros as weight loading leaves it. */
-function matrix(rows: number, width: number, size: number, seed: number): Floats {
-  const values = uniform(seed)(rows * width, size);
-  const out = new Float32Array(rows * padded(width));
-  for (let row = 0; row < rows; row++) out.set(values.subarray(row * width, (row + 1) * width), row * padded(width));
-  return out;
-}
 
 /** Poison with f32 rows of `stride` numbers at its start, `width` of each used. */
 function activations(rows: number, width: number, stride: number, values: Floats): Words {
@@ -43,25 +29,25 @@ async function checkEmbed(harness: Harness, type: WeightType, width: number): Pr
     { first: 0, count: 20 },
     { first: 20, count: 17 },
   ];
-  const weights = rounded(matrix(vocabulary, width, 1, width), DTYPES[type]);
+  const planes = chunks.map(({ first, count }) => planeOf(type, count, width, 1, width + first));
   const state = Uint32Array.of(5, 1, 36, 0, 20, 1, 19, 0); // token and done of each slot
   const all: readonly StepRow[] = [3, 19, 20, { slot: 1 }, 36, 0, { slot: 3 }, 4_000_000, { slot: 2 }].map((token) => ({ token }));
   const stride = padded(width);
   const checkCount = async (count: number): Promise<void> => {
     const rows = all.slice(0, count);
     const tokens = rows.map(({ token }) => (typeof token === 'number' ? token : state[2 * token!.slot]!));
-    for (const { first, count: held } of chunks) {
-      const part = weights.slice(first * stride, (first + held) * stride);
+    for (const [i, { first, count: held }] of chunks.entries()) {
+      const { words, values, scalesAt } = planes[i]!;
       const x = poison((count + 2) * stride, 'output');
       const after = await harness.run({
         kernel: embed,
-        constants: { ...STEP, VOCABULARY: vocabulary, FIRST: first, COUNT: held, WIDTH8: stride / 8 },
+        constants: { ...STEP, VOCABULARY: vocabulary, FIRST: first, COUNT: held, WIDTH8: stride / 8, SCALES_AT: scalesAt },
         libraries: [...COMMON, STATE, WEIGHTS[type]],
-        buffers: { step: stepWords({ rows }), weights: stored(part, DTYPES[type]), state, x },
+        buffers: { step: stepWords({ rows }), weights: words, state, x },
         threads: embedThreads(count, stride / 8),
       });
       const expected = Float64Array.from(numbers(x));
-      embedTwin({ tokens, vocabulary, weights: part, first, count: held, width: stride }, expected);
+      embedTwin({ tokens, vocabulary, weights: values, first, count: held, width: stride }, expected);
       const what = `embed ${type}, ${count} rows of ${width}, tokens from ${first}`;
       checkClose({ what, type: 'F32', before: x, after: after.x, expected, rowLength: stride, tolerance: 0 });
     }
@@ -69,7 +55,11 @@ async function checkEmbed(harness: Harness, type: WeightType, width: number): Pr
   await Promise.all([1, 2, 5, 9].map(checkCount));
 }
 
-async function checkRmsNorm(harness: Harness, width: number, gather: 'batch rows' | 'logit rows'): Promise<void> {
+type Counted = 'batch rows' | 'logit rows';
+
+const ROW_NORM: NormVariant = { name: 'row', kernel: rmsNorm, threads: ({ rows }) => rmsNormThreads(rows) };
+
+async function checkRmsNorm(harness: Harness, width: number, gather: Counted, { name, kernel, threads }: NormVariant): Promise<void> {
   const stride = padded(width);
   const epsilon = 1e-3;
   const weight = uniform(7)(width, 2);
@@ -79,15 +69,15 @@ async function checkRmsNorm(harness: Harness, width: number, gather: 'batch rows
     const from = gather === 'logit rows' ? logitRows : Array.from({ length: rows }, (_, i) => i);
     const y = poison((rows + 2) * stride, 'output');
     const after = await harness.run({
-      kernel: rmsNorm,
+      kernel,
       constants: { ...STEP, WIDTH4: width / 4, STRIDE4: stride / 4, EPSILON: { f32: epsilon }, GATHER: gather === 'logit rows' },
       libraries: COMMON,
       buffers: { step: stepWords({ rows: plainRows(rows), logitRows }), x, weight: bits(weight), y },
-      threads: rmsNormThreads(from.length),
+      threads: threads({ rows: from.length }),
     });
     const expected = Float64Array.from(numbers(y));
     rmsNormTwin({ x: numbers(x), weight, rows: from, width, stride, epsilon }, expected);
-    const what = `rms-norm, ${rows} rows of ${width}, ${gather}`;
+    const what = `rms-norm (${name}), ${rows} rows of ${width}, ${gather}`;
     checkClose({ what, type: 'F32', before: y, after: after.y, expected, rowLength: stride, tolerance: 1e-5 });
   });
 }
@@ -97,7 +87,7 @@ interface MatmulShape {
   readonly out: number;
   readonly outAt: number;
   readonly output: 'replace' | 'add';
-  readonly counted: 'batch rows' | 'logit rows';
+  readonly counted: Counted;
 }
 
 /** out 251 is a vocabulary that is no multiple of 4: its last quad ends in rows of zeros. */
@@ -108,13 +98,21 @@ const MATMULS: readonly MatmulShape[] = [
   { width: 1100, out: 8, outAt: 4, output: 'add', counted: 'batch rows' },
 ];
 
-async function checkMatmul(harness: Harness, type: WeightType, shape: MatmulShape): Promise<void> {
+/** Forms of a matmul that must give the same bits, and how far the twin may be off. */
+export interface MatmulForms {
+  readonly forms: readonly MatmulVariant[];
+  readonly tolerance: number;
+  readonly types: readonly WeightType[];
+}
+
+const NARROW_FORMS: MatmulForms = { forms: NARROW.matmul.map(({ variant }) => variant), tolerance: 1e-5, types: WEIGHT_TYPES };
+
+async function checkMatmul(harness: Harness, type: WeightType, shape: MatmulShape, { forms, tolerance }: MatmulForms): Promise<void> {
   const { width, out, outAt, output, counted } = shape;
   const xStride = padded(width);
   const out4 = Math.ceil(out / 4);
   const yStride = outAt + out4 * 4 + 4;
-  const weights = new Float32Array(out4 * 4 * xStride);
-  weights.set(rounded(matrix(out, width, 1 / Math.sqrt(width), out), DTYPES[type]));
+  const { words, values: weights, scalesAt } = planeOf(type, out, width, 1 / Math.sqrt(width), out);
   const constants = {
     ...STEP,
     WIDTH8: xStride / 8,
@@ -123,6 +121,7 @@ async function checkMatmul(harness: Harness, type: WeightType, shape: MatmulShap
     Y_STRIDE4: yStride / 4,
     ADD: output === 'add',
     LOGITS: counted === 'logit rows',
+    SCALES_AT: scalesAt,
   };
   const libraries = [...COMMON, WEIGHTS[type]];
   await forEachRowCount(async (rows) => {
@@ -132,16 +131,16 @@ async function checkMatmul(harness: Harness, type: WeightType, shape: MatmulShap
     const counts = { rows: plainRows(rows), logitRows: Array.from({ length: rows }, (_, i) => i) };
     const step = stepWords(counted === 'logit rows' ? { ...counts, rows: plainRows(rows + 3) } : { ...counts, logitRows: [] });
     const y = output === 'add' ? bits(uniform(rows + 100)((rows + 4) * yStride, 1)) : poison((rows + 4) * yStride, 'output');
-    const buffers = { step, weights: stored(weights, DTYPES[type]), x, y };
-    const row = await harness.run({ kernel: matmulRow, constants, libraries, buffers, threads: matmulRowThreads(rows, out4) });
-    const tile = await harness.run({ kernel: matmulTile, constants, libraries, buffers, threads: matmulTileThreads(rows, out4) });
+    const buffers = { step, weights: words, x, y };
     const expected = Float64Array.from(numbers(y));
     matmulTwin({ x: numbers(x), weights, rows, width, xStride, out: out4 * 4, outAt, yStride, output }, expected);
-    for (const [form, after] of [['row', row.y] as const, ['tile', tile.y] as const]) {
-      const what = `matmul-${form} ${type}, ${rows} rows, ${width} to ${out}, ${output}`;
-      checkClose({ what, type: 'F32', before: y, after, expected, rowLength: yStride, tolerance: 1e-5 });
+    let first: Words | undefined;
+    for (const { name, kernel, threads } of forms) {
+      const { y: after } = await harness.run({ kernel, constants, libraries, buffers, threads: threads({ rows, out4 }) });
+      const what = `matmul (${name}) ${type}, ${rows} rows, ${width} to ${out}, ${output}`;
+      checkClose({ what, type: 'F32', before: y, after, expected, rowLength: yStride, tolerance });
+      checkSame(`${what}, against ${forms[0]!.name}`, after, (first ??= after));
     }
-    checkSame(`matmul-tile ${type} against matmul-row, ${rows} rows, ${width} to ${out}`, tile.y, row.y);
   });
 }
 
@@ -168,26 +167,37 @@ async function checkSiluMul(harness: Harness, width: number): Promise<void> {
   });
 }
 
+/** Another kernel than the narrow one for the norm of a row. */
+export function normCases(harness: () => Promise<Harness>, variant: NormVariant = ROW_NORM): Case[] {
+  return [36, 100, 1100].flatMap((width) =>
+    (['batch rows', 'logit rows'] as const).map((gather) => ({
+      name: `rms-norm (${variant.name}) of ${gather}, width ${width}`,
+      run: async () => checkRmsNorm(await harness(), width, gather, variant),
+    })),
+  );
+}
+
+/** A matmul in forms that must agree. */
+export function matmulCases(harness: () => Promise<Harness>, forms: MatmulForms = NARROW_FORMS): Case[] {
+  const names = forms.forms.map(({ name }) => name).join(' and ');
+  return forms.types.flatMap((type) =>
+    MATMULS.map((shape) => ({
+      name: `matmul (${names}) ${type}, ${shape.counted}, ${shape.width} to ${shape.out}, ${shape.output}`,
+      run: async () => checkMatmul(await harness(), type, shape, forms),
+    })),
+  );
+}
+
 /** embed, rms-norm, matmul-row, matmul-tile, silu-mul. */
 export function denseCases(harness: () => Promise<Harness>): Case[] {
   const cases: Case[] = [];
   const add = (name: string, run: (harness: Harness) => Promise<void>): void => {
     cases.push({ name, run: async () => run(await harness()) });
   };
-  for (const type of TYPES) {
+  for (const type of WEIGHT_TYPES) {
     for (const width of [36, 100]) add(`embed ${type}, width ${width}`, (device) => checkEmbed(device, type, width));
   }
-  for (const width of [36, 100, 1100]) {
-    for (const gather of ['batch rows', 'logit rows'] as const) {
-      add(`rms-norm of ${gather}, width ${width}`, (device) => checkRmsNorm(device, width, gather));
-    }
-  }
-  for (const type of TYPES) {
-    for (const shape of MATMULS) {
-      const { width, out, output, counted } = shape;
-      add(`matmul ${type}, ${counted}, ${width} to ${out}, ${output}`, (device) => checkMatmul(device, type, shape));
-    }
-  }
+  cases.push(...normCases(harness), ...matmulCases(harness));
   for (const width of [36, 100]) add(`silu-mul, width ${width}`, (device) => checkSiluMul(device, width));
   return cases;
 }

@@ -1,7 +1,7 @@
 import { COMMON, DESCRIPTORS, POOL, type PoolType } from '../../src/kernels/libraries.ts';
-import { loraExpand, loraExpandThreads } from '../../src/kernels/lora-expand.ts';
-import { loraShrink, loraShrinkThreads, SPLIT_COLUMNS, splitsOf } from '../../src/kernels/lora-shrink.ts';
+import { SPLIT_COLUMNS, splitsOf } from '../../src/kernels/lora-shrink.ts';
 import { MAX_PARTS, SEGMENT_ROWS } from '../../src/kernels/step-layout.ts';
+import { NARROW, type KernelSet } from '../../src/kernels/variants.ts';
 import type { FloatDtype } from '../../src/formats/half.ts';
 import type { LoraMatrices, LoraSegment } from '../reference/lora.ts';
 import { loraExpand as expandTwin } from '../reference/lora-expand.ts';
@@ -35,7 +35,10 @@ const RANKS: readonly (readonly number[])[] = [
 const EMPTY_SLOTS = 2;
 const RANK = 64;
 
+type LoraKernels = Pick<KernelSet, 'shrink' | 'expand'>;
+
 interface Adapters {
+  readonly kernels: LoraKernels;
   readonly type: PoolType;
   readonly width: number;
   readonly splits: number;
@@ -45,7 +48,7 @@ interface Adapters {
 }
 
 /** Adapters in a pool and a descriptor table that are poison everywhere else; matrices start at 256 bytes, with gaps. */
-function placeAdapters(type: PoolType, width: number): Adapters {
+function placeAdapters(kernels: LoraKernels, type: PoolType, width: number): Adapters {
   const random = uniform(width);
   const quadBytes = type === 'f32' ? 16 : 8;
   const align = 256 / quadBytes;
@@ -74,7 +77,7 @@ function placeAdapters(type: PoolType, width: number): Adapters {
   );
   const pool = poison((quads * quadBytes) / 4, 'input');
   for (const { quad, words } of placed) pool.set(words, (quad * quadBytes) / 4);
-  return { type, width, splits: splitsOf(width), bySlot, descriptors, pool };
+  return { kernels, type, width, splits: splitsOf(width), bySlot, descriptors, pool };
 }
 
 type Parts = LoraSegment['parts'];
@@ -124,24 +127,24 @@ function batchOf(width: number, rows: number, segments: readonly LoraSegment[]):
 
 /** lora-shrink, then lora-expand on what it wrote. */
 async function runBatch(harness: Harness, adapters: Adapters, { rows, segments, x, xStride, y }: Batch) {
-  const { type, width, splits, descriptors, pool } = adapters;
+  const { kernels, type, width, splits, descriptors, pool } = adapters;
   const sites = { SITE_FIRST, SITES, SITES_IN_MODEL, SPLITS: splits };
   const libraries = [...COMMON, POOL[type], DESCRIPTORS];
   const shared = { step: stepWords({ rows: plainRows(rows), segments, rank: RANK }), descriptors, pool };
   const v = poison((vRows(segments) + 4) * SITES * splits * RANK, 'output');
   const shrunk = await harness.run({
-    kernel: loraShrink,
+    kernel: kernels.shrink.kernel,
     constants: { ...STEP, ...sites, WIDTH4: width / 4, STRIDE4: xStride / 4, SPLIT4: SPLIT_COLUMNS / 4 },
     libraries,
     buffers: { ...shared, x, v },
-    threads: loraShrinkThreads(segments.length, SITES, splits, RANK / 4),
+    threads: kernels.shrink.threads({ segments: segments.length, sites: SITES, splits, rankQuads: RANK / 4 }),
   });
   const expanded = await harness.run({
-    kernel: loraExpand,
+    kernel: kernels.expand.kernel,
     constants: { ...STEP, ...sites, OUT4: OUT / 4, Y_STRIDE4: Y_STRIDE / 4 },
     libraries,
     buffers: { ...shared, v: shrunk.v, y },
-    threads: loraExpandThreads(segments.length, OUT / 4),
+    threads: kernels.expand.threads({ segments: segments.length, out4: OUT / 4 }),
   });
   return { before: { v, y }, v: shrunk.v, y: expanded.y };
 }
@@ -195,10 +198,10 @@ const MIXED: readonly Run[] = [
   { rows: 2, parts: only(5) },
 ];
 
-async function checkMixed(harness: Harness, type: PoolType, width: number): Promise<void> {
+async function checkMixed(harness: Harness, kernels: LoraKernels, type: PoolType, width: number): Promise<void> {
   const rows = MIXED.reduce((sum, run) => sum + run.rows, 0);
   check(rows === 33, () => `${rows} rows`);
-  const adapters = placeAdapters(type, width);
+  const adapters = placeAdapters(kernels, type, width);
   await checkBatch(harness, adapters, batchOf(width, rows, segmentsOf(MIXED, SEGMENT_ROWS)), `${type}, width ${width}, mixed adapters`);
 }
 
@@ -213,11 +216,11 @@ const BLENDED: readonly Run[] = [
   { rows: 9, parts: EIGHT.slice(1).reverse() },
 ];
 
-async function checkBlended(harness: Harness, type: PoolType): Promise<void> {
+async function checkBlended(harness: Harness, kernels: LoraKernels, type: PoolType): Promise<void> {
   const width = 516;
   const rows = BLENDED.reduce((sum, run) => sum + run.rows, 0);
   check(EIGHT.length === MAX_PARTS, () => `${EIGHT.length} parts`);
-  const adapters = placeAdapters(type, width);
+  const adapters = placeAdapters(kernels, type, width);
   await checkBatch(
     harness,
     adapters,
@@ -226,8 +229,8 @@ async function checkBlended(harness: Harness, type: PoolType): Promise<void> {
   );
 }
 
-async function checkRuns(harness: Harness, type: PoolType, width: number): Promise<void> {
-  const adapters = placeAdapters(type, width);
+async function checkRuns(harness: Harness, kernels: LoraKernels, type: PoolType, width: number): Promise<void> {
+  const adapters = placeAdapters(kernels, type, width);
   const checkRun = async (rows: number): Promise<void> => {
     const segments = segmentsOf([{ rows, parts: only(4) }], SEGMENT_ROWS);
     await checkBatch(harness, adapters, batchOf(width, rows, segments), `${type}, width ${width}, ${rows} rows of one adapter`);
@@ -247,9 +250,9 @@ function rowOf({ segments }: Batch, splits: number, v: Words, y: Words, row: num
   return found;
 }
 
-async function checkCuts(harness: Harness, type: PoolType): Promise<void> {
+async function checkCuts(harness: Harness, kernels: LoraKernels, type: PoolType): Promise<void> {
   const width = 1100;
-  const adapters = placeAdapters(type, width);
+  const adapters = placeAdapters(kernels, type, width);
   const runs: readonly Run[] = [
     { rows: 9, parts: only(3) },
     {
@@ -272,17 +275,21 @@ async function checkCuts(harness: Harness, type: PoolType): Promise<void> {
 }
 
 /** lora-shrink and lora-expand. */
-export function loraCases(harness: () => Promise<Harness>): Case[] {
+export function loraCases(harness: () => Promise<Harness>, kernels: LoraKernels = NARROW): Case[] {
   const cases: Case[] = [];
+  const lora = `lora (${kernels.shrink.name} shrink, ${kernels.expand.name} expand)`;
   for (const type of ['f32', 'f16'] as const) {
+    const add = (name: string, run: (device: Harness) => Promise<void>): void => {
+      cases.push({ name: `${lora} ${type}${name}`, run: async () => run(await harness()) });
+    };
     for (const width of [36, 512, 1100]) {
-      const name = `lora ${type}, width ${width}: ranks 4 to 64, several adapters a row, and none in one dispatch`;
-      cases.push({ name, run: async () => checkMixed(await harness(), type, width) });
+      add(`, width ${width}: ranks 4 to 64, several adapters a row, and none in one dispatch`, (device) =>
+        checkMixed(device, kernels, type, width),
+      );
     }
-    cases.push({ name: `lora ${type}: sums of up to ${MAX_PARTS} adapters`, run: async () => checkBlended(await harness(), type) });
-    cases.push({ name: `lora ${type}: any number of rows of one adapter`, run: async () => checkRuns(await harness(), type, 100) });
-    const name = `lora ${type}: segments of 1 to 4 rows give the same bits`;
-    cases.push({ name, run: async () => checkCuts(await harness(), type) });
+    add(`: sums of up to ${MAX_PARTS} adapters`, (device) => checkBlended(device, kernels, type));
+    add(': any number of rows of one adapter', (device) => checkRuns(device, kernels, type, 100));
+    add(': segments of 1 to 4 rows give the same bits', (device) => checkCuts(device, kernels, type));
   }
   return cases;
 }

@@ -4,6 +4,7 @@ import { attentionCases } from './kernels-attention.ts';
 import { denseCases } from './kernels-dense.ts';
 import { filterCases } from './kernels-filter.ts';
 import { loraCases } from './kernels-lora.ts';
+import { ropeCases } from './kernels-rope.ts';
 import { sampleCases } from './kernels-sample.ts';
 import type { Case, Environment } from './suite.ts';
 
@@ -11,6 +12,6 @@ import type { Case, Environment } from './suite.ts';
 export function kernelCases({ gpu }: Pick<Environment, 'gpu'>): Case[] {
   let opened: Promise<Harness> | undefined;
   const harness = (): Promise<Harness> => (opened ??= openHarness(gpu));
-  const suites = [denseCases, loraCases, attentionCases, sampleCases, filterCases, adjustCases];
+  const suites = [denseCases, loraCases, ropeCases, attentionCases, sampleCases, filterCases, adjustCases];
   return suites.flatMap((cases) => cases(harness));
 }

@@ -1,4 +1,5 @@
 import type { GenerateOptions, Result, TokenLogprob } from '../../src/engine/types.ts';
+import { NARROW, type KernelSet } from '../../src/kernels/variants.ts';
 import type { Part } from '../../src/model/plan.ts';
 import { openDirectModel, promptChunk } from './direct-model.ts';
 import { folder, readJsonFile, readLogits, source, type ReferenceLogits } from './fixtures.ts';
@@ -22,7 +23,7 @@ interface Family {
   readonly adapters: readonly string[];
 }
 
-const FAMILIES: readonly Family[] = [
+export const FAMILIES: readonly Family[] = [
   {
     name: 'llama',
     path: 'test/fixtures/arch/llama',
@@ -67,10 +68,15 @@ function scaleOf(logits: ReferenceLogits, model: string): number {
 }
 
 /** Raw logits of every position of every prompt, all computed by one step. */
-async function checkRawLogits(environment: Environment, family: Family, precision: Precision): Promise<void> {
+export async function checkRawLogits(
+  environment: Environment,
+  family: Family,
+  precision: Precision,
+  kernels: KernelSet = NARROW,
+): Promise<void> {
   const all = await readFamily(environment, family);
   const asked = [...all, all[0]!]; // one row more, so that their number is no multiple of a tile
-  await using direct = await openDirectModel(environment.gpu, await folder(environment, `${family.path}/base`), { precision });
+  await using direct = await openDirectModel(environment.gpu, await folder(environment, `${family.path}/base`), { precision, kernels });
   const parts = new Map<string, Part>();
   for (const name of family.adapters) parts.set(name, await direct.place(await folder(environment, `${family.path}/adapters/${name}`)));
   const items = asked.map(({ model, prompt }, slot) => {

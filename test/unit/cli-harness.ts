@@ -1,7 +1,9 @@
 import { PassThrough } from 'node:stream';
+import type { DoctorReport } from '../../src/engine/doctor-report.ts';
 import type { EngineOptions } from '../../src/engine/types.ts';
 import { parseArguments } from '../../src/server/cli-arguments.ts';
 import type { Host } from '../../src/server/cli-host.ts';
+import { report } from './doctor-report.ts';
 import { fakeEngine } from './fake-engine.ts';
 import type { FakeEngine, FakeOptions } from './fake-engine.ts';
 
@@ -18,7 +20,7 @@ export function parse(...words: readonly string[]): {
 }
 
 /** A host whose streams are kept as text. */
-export function testHost(options: FakeOptions & { readonly stdin?: string } = {}) {
+export function testHost(options: FakeOptions & { readonly stdin?: string; readonly report?: DoctorReport } = {}) {
   const written = { out: '', err: '' };
   const stdout = new PassThrough();
   const stderr = new PassThrough();
@@ -40,6 +42,10 @@ export function testHost(options: FakeOptions & { readonly stdin?: string } = {}
       started.engine = fakeEngine(options);
       started.options = asked;
       return started.engine;
+    },
+    diagnose: async (asked) => {
+      asked.onProgress?.({ done: 0, total: 1, next: 'checking' });
+      return options.report ?? report();
     },
   };
   return { host, stdout, written, interrupt, started };

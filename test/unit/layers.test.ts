@@ -16,7 +16,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   gpu: ['errors'],
   kernels: ['gpu', 'errors'],
   adapters: ['gpu', 'formats', 'slices', 'errors'],
-  model: ['kernels', 'gpu', 'formats', 'errors'],
+  model: ['kernels', 'gpu', 'formats', 'slices', 'errors'],
   engine: ['model', 'adapters', 'kernels', 'gpu', 'formats', 'text', 'slices', 'errors'],
   openai: ['engine', 'text', 'errors'],
   // Node's GPU is no layer of its own: it shares the engine's types and the errors, nothing that runs.

@@ -36,6 +36,12 @@ function records(items: readonly StepItem[]) {
   return { plan, records: items.map((_, i) => read(i)) };
 }
 
+test('a plan says how many sequences its rows have, and the most keys', () => {
+  const prompt = decode(1, { start: 3, count: 5, tokens: [1, 2, 3, 4, 5] });
+  expect(createPlanner(LAYOUT)([decode(0, { start: 6 }), prompt])).toMatchObject({ rows: 6, sequences: 2, keys: 8 });
+  expect(createPlanner(LAYOUT)([])).toMatchObject({ sequences: 0, keys: 0 });
+});
+
 describe('sampler records', () => {
   test('say what they need, and the plan how many need it', () => {
     const items = [

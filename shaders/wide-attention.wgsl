@@ -1,0 +1,183 @@
+// out[row, head] = softmax(q · K / sqrt(D)) · V over the row's own positions 0..position      shapes and names as in attention
+// One workgroup per TILE_ROWS rows, up to HEADS query heads of one kv head, and split of the keys. Rows that follow each other in
+// one sequence are attended together: K and V are read once for all queries of the workgroup. Keys go in tiles of 64 at fixed
+// positions: one key a thread for the scores, one quad of columns a thread for V, so that a row's result depends on nothing but its
+// keys. Dao et al., "FlashAttention", 2022; "Flash-Decoding", 2023; pages: Kwon et al., "PagedAttention", 2023.
+// PARTIAL: `out` gets each split's sum, maximum and divisor for wide-attention-merge. Otherwise one split has all keys.
+// From outside: KV_HEADS, GROUP, DIM4, QKV_STRIDE4, OUT_STRIDE4, PAGES_PER_ROW, SCALE, ROWS, PARTIAL, SPLIT_TILES; lib/step,
+// lib/state, lib/grid, lib/pool-*, lib/softmax.
+@group(0) @binding(0) var<storage, read> step: array<u32>;
+@group(0) @binding(1) var<storage, read> blocks: array<u32>;
+@group(0) @binding(2) var<storage, read> state: array<u32>;
+@group(0) @binding(3) var<storage, read> qkv: array<vec4f>;
+@group(0) @binding(4) var<storage, read> pool: array<PoolQuad>;
+@group(0) @binding(5) var<storage, read_write> out: array<vec4f>;
+
+const PAGE_TOKENS = 16u;
+const TILE = 64u;                                               // keys, and threads
+const MOST_QUERIES = 8u * (1u + 16u / max(DIM4, 16u));          // 16, or 8 where heads are wide: what fits into 16 KiB
+const HEADS = min(GROUP, MOST_QUERIES);
+const HEAD_TILES = (GROUP + HEADS - 1u) / HEADS;
+const TILE_ROWS = min(ROWS, MOST_QUERIES / HEADS);
+const QUERIES = TILE_ROWS * HEADS;
+const PIECES = 4u;                                              // threads that look at the scores of one query
+const STRIDE = TILE + PIECES;                                   // of a query's scores, so that these threads meet different banks
+const LANES = WORKGROUP_SIZE / DIM4;                            // threads that share a quad of V's columns
+const OWN = (QUERIES + LANES - 1u) / LANES;                     // queries of each of them
+const_assert WORKGROUP_SIZE == TILE && DIM4 <= WORKGROUP_SIZE && QUERIES * PIECES <= TILE;
+
+var<workgroup> queries: array<vec4f, QUERIES * DIM4>;
+var<workgroup> lasts: array<u32, QUERIES>;                      // each query's own position
+var<workgroup> places: array<u32, TILE>;                        // where each key of the tile lies in the pool
+var<workgroup> scores: array<f32, QUERIES * STRIDE>;            // and then their weights
+var<workgroup> maxima: array<f32, QUERIES * PIECES>;
+var<workgroup> sums: array<f32, QUERIES * PIECES>;
+
+// What this thread has merged of its queries: numbers `lane`, `lane + LANES`, ...
+struct Merged { maximum: f32, sum: f32, value: vec4f }
+var<private> merged: array<Merged, OWN>;
+
+// Rows next to each other in the batch: `count` consecutive positions of one sequence.
+struct Run { row: u32, count: u32, block_row: u32, position: u32 }
+
+fn run_at(index: u32, end: u32) -> Run {
+  let first = row_at(index);
+  var count = 1u;
+  while (index + count < end && !is_inert(first)) {
+    let next = row_at(index + count);
+    if (next.block_row != first.block_row || next.position != first.position + count || is_inert(next)) { break; }
+    count++;
+  }
+  return Run(index, count, first.block_row, first.position);
+}
+
+fn head_of(query: u32, first_head: u32) -> u32 { return first_head + query % HEADS; }
+
+// Queries of the run into workgroup memory; zeros where it has fewer than the workgroup could take.
+fn load_queries(local: u32, run: Run, first_head: u32, end_head: u32) {
+  for (var i = local; i < QUERIES * DIM4; i += WORKGROUP_SIZE) {
+    let query = i / DIM4;
+    let head = head_of(query, first_head);
+    var value = vec4f();
+    if (query / HEADS < run.count && head < end_head) { value = qkv[(run.row + query / HEADS) * QKV_STRIDE4 + head * DIM4 + i % DIM4]; }
+    queries[i] = value;
+  }
+  if (local < QUERIES) { lasts[local] = run.position + min(local / HEADS, run.count - 1u); }
+  for (var j = 0u; j < OWN; j++) { merged[j] = Merged(LEAST, 0.0, vec4f()); }
+}
+
+// The scores of this thread's key for every query. Keys past a query's own position are masked.
+fn score(local: u32, run: Run, kv_head: u32, position: u32) {
+  let key = min(position, run.position + run.count - 1u);   // what lies behind is nobody's: it is masked for all
+  let page = blocks[run.block_row * PAGES_PER_ROW + key / PAGE_TOKENS];
+  let at = ((page * 2u * KV_HEADS + kv_head) * PAGE_TOKENS + key % PAGE_TOKENS) * DIM4;
+  places[local] = at;
+  var found: array<f32, QUERIES>;
+  for (var d = 0u; d < DIM4; d++) {
+    let k = unpack_quad(pool[at + d]);
+    for (var query = 0u; query < QUERIES; query++) { found[query] += dot(queries[query * DIM4 + d], k); }
+  }
+  for (var query = 0u; query < QUERIES; query++) { scores[query * STRIDE + local] = select(LEAST, checked(found[query] * SCALE), position <= lasts[query]); }
+}
+
+fn tile_maximum(query: u32) -> f32 {
+  let at = query * PIECES;
+  return max(max(maxima[at], maxima[at + 1u]), max(maxima[at + 2u], maxima[at + 3u]));
+}
+
+// A piece of a query's scores are those of every PIECES-th key: its maximum, and then its weights and their sum.
+fn find_maximum(piece: u32) {
+  let first = piece / PIECES * STRIDE + piece % PIECES;
+  var top = LEAST;
+  for (var key = 0u; key < TILE; key += PIECES) { top = max(top, scores[first + key]); }
+  maxima[piece] = top;
+}
+
+fn weigh(piece: u32) {
+  let first = piece / PIECES * STRIDE + piece % PIECES;
+  let top = tile_maximum(piece / PIECES);
+  var sum = 0.0;
+  for (var key = 0u; key < TILE; key += PIECES) {
+    let weight = exp(scores[first + key] - top);
+    scores[first + key] = weight;
+    sum += weight;
+  }
+  sums[piece] = sum;
+}
+
+// Adds this tile's V, weighted, to what this thread has merged of its queries.
+fn add_values(d: u32, lane: u32, tile: u32, keys: u32) {
+  var found: array<vec4f, OWN>;
+  for (var key = 0u; key < keys; key++) {
+    let value = unpack_quad(pool[places[key] + KV_HEADS * PAGE_TOKENS * DIM4 + d]);
+    for (var j = 0u; j < OWN; j++) {
+      found[j] = fma(vec4f(scores[min(lane + j * LANES, QUERIES - 1u) * STRIDE + key]), value, found[j]);
+    }
+  }
+  for (var j = 0u; j < OWN; j++) {
+    let query = min(lane + j * LANES, QUERIES - 1u);
+    if (tile <= lasts[query]) {
+      let m = merge_of(merged[j].maximum, tile_maximum(query));
+      let at = query * PIECES;
+      let sum = sums[at] + sums[at + 1u] + sums[at + 2u] + sums[at + 3u];
+      merged[j] = Merged(m.maximum, merged[j].sum * m.before + sum * m.now, merged[j].value * m.before + found[j] * m.now);
+    }
+  }
+}
+
+// Writes what this thread has merged; zeros for an inert row.
+fn store(d: u32, lane: u32, run: Run, first_head: u32, end_head: u32, split: u32) {
+  for (var j = 0u; j < OWN; j++) {
+    let query = lane + j * LANES;
+    let head = head_of(query, first_head);
+    if (query / HEADS >= run.count || head >= end_head) { continue; }
+    let row = run.row + query / HEADS;
+    if (PARTIAL) {
+      let at = ((split * row_count() + row) * KV_HEADS * GROUP + head) * (DIM4 + 1u);
+      out[at + d] = merged[j].value;
+      if (d == 0u) { out[at + DIM4] = vec4f(merged[j].maximum, merged[j].sum, 0.0, 0.0); }
+    } else if (is_inert(row_at(row))) {
+      out[row * OUT_STRIDE4 + head * DIM4 + d] = vec4f();
+    } else {
+      out[row * OUT_STRIDE4 + head * DIM4 + d] = quotient(merged[j].value, merged[j].sum, merged[j].maximum);
+    }
+  }
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) local: u32) {
+  let i = workgroup_index(workgroup, grid);
+  let tiles = (row_count() + TILE_ROWS - 1u) / TILE_ROWS;
+  let kv_head = i % KV_HEADS;
+  let first_head = kv_head * GROUP + i / KV_HEADS % HEAD_TILES * HEADS;
+  let end_head = (kv_head + 1u) * GROUP;
+  let row0 = i / KV_HEADS / HEAD_TILES % tiles * TILE_ROWS;
+  let split = i / KV_HEADS / HEAD_TILES / tiles;
+  if (!PARTIAL && split > 0u) { return; }
+  let end = min(row0 + TILE_ROWS, row_count());
+  let d = local % DIM4;
+  let lane = local / DIM4;
+  for (var row = row0; row < end;) {
+    let run = run_at(row, end);
+    row += run.count;
+    let last = run.position + run.count - 1u;
+    let first_key = split * SPLIT_TILES * TILE;
+    var end_key = min(last + 1u, first_key + SPLIT_TILES * TILE);
+    if (is_inert(row_at(run.row))) { end_key = 0u; }
+    if (PARTIAL && first_key >= end_key) { continue; }
+    load_queries(local, run, first_head, end_head);
+    workgroupBarrier();
+    for (var tile = first_key; tile < end_key; tile += TILE) {
+      let keys = min(TILE, last + 1u - tile);
+      score(local, run, kv_head, tile + local);
+      workgroupBarrier();
+      if (local < QUERIES * PIECES) { find_maximum(local); }
+      workgroupBarrier();
+      if (local < QUERIES * PIECES) { weigh(local); }
+      workgroupBarrier();
+      if (lane < LANES) { add_values(d, lane, tile, keys); }
+      workgroupBarrier();   // the next tile takes the same memory
+    }
+    if (lane < LANES) { store(d, lane, run, first_head, end_head, split); }
+  }
+}

@@ -1,0 +1,124 @@
+import { COMMON, DESCRIPTORS, POOL, type PoolType } from '../kernels/libraries.ts';
+import { SPLIT_COLUMNS, splitsOf } from '../kernels/lora-shrink.ts';
+import { bitsOf, LAYOUT, planOf, poison, poolWords, rowsOf, sixtyFourths, STEP, withPoison, type KernelCase } from './kernel-data.ts';
+import { expandTwin, shrinkTwin } from './kernel-twins.ts';
+
+/** A projection group, adapters by slot and site (rank 0: none), and the rows that have them. */
+export interface LoraShape {
+  readonly width: number;
+  readonly outs: readonly number[];
+  /** The first of the model's sites that the group has, and how many the model has. */
+  readonly siteFirst: number;
+  readonly sitesInModel: number;
+  readonly ranks: readonly (readonly number[])[];
+  /** Rows of one sequence: their number, and the slots and scales of their adapters. */
+  readonly rows: readonly (readonly [count: number, ...parts: readonly (readonly [slot: number, scale: number])[]])[];
+}
+
+/** Two splits of K, the second a tail. Rows without an adapter, alone under one, in segments of 4 and a tail, and under two at once. */
+export const TAILED: LoraShape = {
+  width: 548,
+  outs: [20, 12],
+  siteFirst: 1,
+  sitesInModel: 3,
+  ranks: [
+    [0, 0],
+    [4, 8],
+    [12, 0],
+    [8, 4],
+  ],
+  rows: [[2], [1, [1, 1]], [6, [2, -1]], [3, [3, 0.5], [1, 2]]],
+};
+
+/** Adapters in a pool and its descriptor table, which are NaN everywhere else. */
+function placed({ width, outs, siteFirst, sitesInModel, ranks }: LoraShape) {
+  const random = sixtyFourths(11);
+  const descriptors = poison(ranks.length * sitesInModel * 8, 'input');
+  const parts: Float32Array[] = [];
+  let quads = 0;
+  const place = (count: number): number => {
+    const at = quads;
+    parts.push(random(count), new Float32Array(16).fill(Number.NaN));
+    quads += count / 4 + 4;
+    return at;
+  };
+  for (const [slot, sites] of ranks.entries()) {
+    let start = 0;
+    for (const [site, rank] of sites.entries()) {
+      const at = (slot * sitesInModel + siteFirst + site) * 8;
+      const out = outs[site]!;
+      const scale = bitsOf(Float32Array.of(0.5 + slot + site / 4))[0]!;
+      descriptors.fill(0, at, at + 8);
+      if (rank > 0) descriptors.set([place(width * rank), place(rank * out), rank, scale, start, out], at);
+      start += out;
+    }
+  }
+  const numbers = new Float32Array(quads * 4);
+  let at = 0;
+  for (const part of parts) {
+    numbers.set(part, at);
+    at += part.length;
+  }
+  return { descriptors, numbers };
+}
+
+function loraCase(type: PoolType, shape: LoraShape) {
+  const { width, outs, siteFirst, sitesInModel, ranks, rows } = shape;
+  const plan = planOf(
+    rows.map(([count, ...parts], slot) =>
+      rowsOf(slot, 0, count, { parts: parts.map(([adapter, scale]) => ({ slot: adapter, scale, rank4: Math.max(...ranks[adapter]!) })) }),
+    ),
+  );
+  const { descriptors, numbers } = placed(shape);
+  const group = { siteFirst, sites: outs.length, sitesInModel, splits: splitsOf(width) };
+  return {
+    plan,
+    ...group,
+    yStride: outs.reduce((sum, out) => sum + out, 0) + 4,
+    buffers: { step: plan.words, descriptors, pool: poolWords(numbers, type) },
+    constants: { ...STEP, SITE_FIRST: siteFirst, SITES: group.sites, SITES_IN_MODEL: sitesInModel, SPLITS: group.splits },
+    libraries: [...COMMON, POOL[type], DESCRIPTORS],
+    twin: { words: plan.words, layout: LAYOUT, segments: plan.segments, descriptors, pool: numbers, ranks: plan.rankQuads * 4, ...group },
+  };
+}
+
+export function shrinkCase(type: PoolType, shape: LoraShape): KernelCase {
+  const { plan, buffers, constants, libraries, twin, sites, splits } = loraCase(type, shape);
+  const { width } = shape;
+  const stride = Math.ceil(width / 32) * 32;
+  const x = sixtyFourths(5)(plan.rows * stride);
+  const rowLength = sites * splits * plan.rankQuads * 4;
+  const before = poison((plan.vRows + 2) * rowLength, 'output');
+  return {
+    role: 'shrink',
+    name: `${type}, ${plan.segments} segments, ${width} to rank ${plan.rankQuads * 4}`,
+    rows: plan.rows,
+    specialisation: {
+      constants: { ...constants, WIDTH4: width / 4, STRIDE4: stride / 4, SPLIT4: SPLIT_COLUMNS / 4 },
+      libraries,
+    },
+    buffers: { ...buffers, x: withPoison(x, 2 * stride), v: before },
+    output: 'v',
+    rowLength,
+    work: { segments: plan.segments, sites, splits, rankQuads: plan.rankQuads },
+    expected: () => shrinkTwin({ ...twin, x, width, stride, splitColumns: SPLIT_COLUMNS }, before),
+  };
+}
+
+export function expandCase(type: PoolType, shape: LoraShape): KernelCase {
+  const { plan, buffers, constants, libraries, twin, sites, splits, yStride } = loraCase(type, shape);
+  const v = sixtyFourths(7)(plan.vRows * sites * splits * plan.rankQuads * 4);
+  const before = bitsOf(sixtyFourths(9)((plan.rows + 2) * yStride));
+  const out4 = yStride / 4 - 1;
+  return {
+    role: 'expand',
+    name: `${type}, ${plan.segments} segments, rank ${plan.rankQuads * 4} to ${out4 * 4}`,
+    rows: plan.rows,
+    specialisation: { constants: { ...constants, OUT4: out4, Y_STRIDE4: yStride / 4 }, libraries },
+    buffers: { ...buffers, v: withPoison(v, 64), y: before },
+    output: 'y',
+    rowLength: yStride,
+    work: { segments: plan.segments, out4 },
+    expected: () => expandTwin({ ...twin, v, yStride }, before),
+  };
+}

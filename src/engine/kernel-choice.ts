@@ -1,0 +1,122 @@
+import type { Store } from '../adapters/store.ts';
+import { loadPart } from '../errors.ts';
+import type { Gpu } from '../gpu/device.ts';
+import { createPipelines } from '../gpu/pipelines.ts';
+import { isFloatDtype } from '../formats/half.ts';
+import type { WeightType } from '../kernels/libraries.ts';
+import { PLAIN } from '../kernels/plain.ts';
+import { NARROW, type KernelSet } from '../kernels/variants.ts';
+import type { Quantization } from '../model/weights.ts';
+import { kernelCases, type CaseTypes } from './kernel-cases.ts';
+import { KERNEL_ROLES } from './kernel-data.ts';
+import { checkFamilies, servingOf, setOf, type Family, type FamilyName, type Serving, type Verdict } from './kernel-check.ts';
+import { checkKey, checkMemory } from './kernel-memory.ts';
+import type { OpenedModel } from './load.ts';
+import type { KernelStats } from './report-types.ts';
+
+/** Which family computes where it can: `auto` takes the one for the kind of device. */
+export type KernelWish = 'auto' | FamilyName;
+
+/** The kernels that a device gets, and why these. */
+export interface KernelChoice {
+  readonly kernels: KernelSet;
+  readonly report: Omit<KernelStats, 'compileMs'>;
+}
+
+/**
+ * The families that may serve a device, the preferred one first, the plain loops last. Software devices do not get `wide`: a barrier
+ * costs as much there as what it waits for.
+ */
+export async function familiesOf(
+  { software, features }: Pick<Gpu, 'software' | 'features'>,
+  wish: KernelWish,
+  { precision, deterministic }: { readonly precision: 'exact' | 'half'; readonly deterministic: boolean },
+): Promise<readonly Family[]> {
+  const plain: Family = { name: 'plain', set: PLAIN };
+  const narrow: Family = { name: 'narrow', set: NARROW };
+  const wanted = wish === 'auto' ? (software ? 'narrow' : 'wide') : wish;
+  if (wanted === 'plain') return [plain];
+  if (wanted === 'narrow') return [narrow, plain];
+  const { wideKernels } = await loadPart(() => import('../kernels/wide.ts'));
+  const set = wideKernels(features, { precision, deterministic: deterministic ? 'yes' : 'no' });
+  return [{ name: 'wide', set }, narrow, plain];
+}
+
+/** What a model's matrices, keys and adapters will be stored as, and its heads. */
+export function caseTypes(
+  { files, config }: Pick<OpenedModel, 'files' | 'config'>,
+  precision: 'exact' | 'half',
+  quantize: Quantization | undefined,
+): CaseTypes {
+  const { heads, kvHeads, headDim } = config;
+  const rest = { pool: precision === 'exact' ? 'f32' : 'f16', group: heads / kvHeads, headDim } as const;
+  if (quantize) return { ...rest, weights: [...new Set(Object.values(quantize) as WeightType[])] };
+  const dtypes = new Set([...files.tensors.values()].filter(({ shape }) => shape.length === 2).map(({ dtype }) => dtype));
+  const weights = new Set<WeightType>();
+  for (const dtype of dtypes) {
+    if (!isFloatDtype(dtype)) continue; // loading refuses it
+    weights.add(dtype === 'BF16' ? 'bf16' : dtype === 'F16' || precision === 'half' ? 'f16' : 'f32');
+  }
+  if (dtypes.size > 1) weights.add('f32'); // planes of tensors that differ
+  return { ...rest, weights: [...weights].sort() };
+}
+
+/**
+ * Chooses the kernels for a device: those of the preferred family that compute what they should, by a check of a few small cases on the
+ * device itself, or by what an earlier one of the same shaders on the same device found out.
+ * @throws WebLoraError `shader_invalid` where a kernel is wrong in every form; `device_lost`, `out_of_memory`.
+ */
+export async function chooseKernels(
+  gpu: Gpu,
+  wish: KernelWish,
+  types: CaseTypes,
+  options: { readonly store: Store | undefined; readonly deterministic: boolean },
+): Promise<KernelChoice> {
+  const precision = types.pool === 'f32' ? 'exact' : 'half';
+  const families = await familiesOf(gpu, wish, { precision, deterministic: options.deterministic });
+  return chooseAmong(gpu, wish, families, types, options.store);
+}
+
+/** The same among these families. */
+export async function chooseAmong(
+  gpu: Gpu,
+  wish: KernelWish,
+  families: readonly Family[],
+  types: CaseTypes,
+  store: Store | undefined,
+): Promise<KernelChoice> {
+  const cases = kernelCases(types, 'short');
+  const memory = checkMemory(store);
+  const key = await checkKey(gpu, families, cases);
+  const started = performance.now();
+  const remembered = await memory.recall(key);
+  const verdicts = remembered ?? (await checkFamilies(gpu, createPipelines(gpu.device), families, cases));
+  const checkMs = performance.now() - started;
+  if (!remembered) await memory.keep(key, verdicts);
+  const serving = servingOf(families, verdicts, gpu.description);
+  return {
+    kernels: setOf(serving),
+    report: { wish, serving: namesOf(serving), quarantined: quarantined(verdicts), check: remembered ? 'remembered' : 'made', checkMs },
+  };
+}
+
+/** What serves, in words. */
+export function namesOf(serving: Serving): KernelStats['serving'] {
+  const names = KERNEL_ROLES.map((role) => {
+    const { family, candidates } = serving[role];
+    return [role, candidates.map(({ name, mostRows }) => nameOf(family.name, name, mostRows))] as const;
+  });
+  return Object.fromEntries(names) as unknown as KernelStats['serving'];
+}
+
+/** `narrow row (to 1 row)`, `wide-tile-f16`, `plain`: a set may have variants of another's, under that one's name. */
+function nameOf(family: string, variant: string, mostRows: number): string {
+  const name = /^(narrow|wide|plain)\b/.test(variant) ? variant : `${family} ${variant}`;
+  return mostRows === Infinity ? name : `${name} (to ${mostRows} ${mostRows === 1 ? 'row' : 'rows'})`;
+}
+
+function quarantined(verdicts: readonly Verdict[]): KernelStats['quarantined'] {
+  return verdicts.flatMap(({ family, role, variant, wrong }) =>
+    wrong === undefined ? [] : [{ kernel: role, family, variant, why: wrong }],
+  );
+}

@@ -1,0 +1,110 @@
+import { toF16 } from '../formats/half.ts';
+import type { Specialisation } from '../gpu/kernel.ts';
+import { planeLayout, type PoolType, type WeightType } from '../kernels/libraries.ts';
+import { stepConstants, stepLayout } from '../kernels/step-layout.ts';
+import { createPlanner, type Plan, type StepItem } from '../model/plan.ts';
+
+export type Words = Uint32Array<ArrayBuffer>;
+
+/** A hot kernel: what there are several variants of. */
+export type KernelRole = 'matmul' | 'shrink' | 'expand' | 'attention' | 'norm';
+export const KERNEL_ROLES: readonly KernelRole[] = ['matmul', 'shrink', 'expand', 'attention', 'norm'];
+
+/** One dispatch whose result is known. */
+export interface KernelCase {
+  readonly role: KernelRole;
+  /** For people: what is computed. */
+  readonly name: string;
+  /** Rows of the step: a variant for fewer is not asked. */
+  readonly rows: number;
+  readonly specialisation: Specialisation;
+  /** What the buffers hold before; numbers that nothing may use are NaN. */
+  readonly buffers: Readonly<Record<string, Words>>;
+  /** The buffer that it writes. */
+  readonly output: string;
+  /** Numbers in a row of the output: an error counts against the row's largest. */
+  readonly rowLength: number;
+  /** What `Variant.threads` takes. */
+  readonly work: unknown;
+  /** The output as loops on the CPU compute it. */
+  readonly expected: () => Words;
+}
+
+/** NaN with payloads of their own: what nobody wrote is known by it, and what was computed from an input's is no number. */
+const POISON = { input: 0x7fc1_7fc1, output: 0x7fd2_7fd2 } as const;
+
+export const LAYOUT = stepLayout({ rows: 64, logitRows: 64, samplers: 8 });
+export const STEP = stepConstants(LAYOUT);
+
+/** Whole numbers from -64 to 64 over 64: all number types hold them exactly. */
+export function sixtyFourths(seed: number): (count: number) => Float32Array<ArrayBuffer> {
+  let state = seed;
+  return (count) =>
+    Float32Array.from({ length: count }, () => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return ((state >>> 8) % 129) / 64 - 1;
+    });
+}
+
+export const poison = (words: number, kind: keyof typeof POISON): Words => new Uint32Array(words).fill(POISON[kind]);
+export const bitsOf = (values: Float32Array<ArrayBuffer>): Words => new Uint32Array(values.buffer);
+
+/** An input: numbers, and poison behind them. */
+export function withPoison(values: Float32Array<ArrayBuffer>, more: number): Words {
+  const words = poison(values.length + more, 'input');
+  words.set(bitsOf(values));
+  return words;
+}
+
+export const planOf = (items: readonly StepItem[]): Plan => {
+  const plan = createPlanner(LAYOUT)(items);
+  return { ...plan, words: plan.words.slice() };
+};
+
+/** Rows of one sequence, of which nothing but their number and place matters. */
+export const rowsOf = (slot: number, start: number, count: number, more: Partial<StepItem> = {}): StepItem => ({
+  slot,
+  start,
+  count,
+  tokens: new Array<number>(count).fill(0),
+  parts: [],
+  logitRows: 0,
+  logits: 'stay',
+  sampler: undefined,
+  ...more,
+});
+
+/** Bytes of a plane, and its numbers. `rows` is a multiple of 4, `width` of 32. */
+export function planeOf(type: WeightType, rows: number, width: number): { readonly words: Words; readonly values: Float32Array } {
+  const numbers = sixtyFourths(rows + width)(rows * width);
+  if (type === 'f32') return { words: bitsOf(numbers), values: numbers };
+  if (type === 'f16') return { words: new Uint32Array(toF16(numbers).buffer), values: numbers };
+  if (type === 'bf16') return { words: new Uint32Array(Uint16Array.from(bitsOf(numbers), (word) => word >>> 16).buffer), values: numbers };
+  const { bytes, scalesAt } = planeLayout(type, rows, width);
+  const words = new Uint32Array(bytes / 4);
+  const scales = new Float32Array(words.buffer, scalesAt);
+  const values = new Float32Array(numbers.length);
+  for (const [i, number] of numbers.entries()) {
+    const block = i >> 5;
+    const scale = 2 ** -(4 + (block % 3)); // neighbours differ
+    if (type === 'q8') {
+      const step = number * 64;
+      words[i >> 2]! |= (step & 255) << (8 * (i & 3));
+      scales[block] = scale;
+      values[i] = step * scale;
+    } else {
+      const nibble = Math.floor((number + 1) * 7.75);
+      words[i >> 3]! |= nibble << (4 * (i & 7));
+      const minimum = ((block % 5) - 2) / 8;
+      if (type === 'q4') scales[block] = scale;
+      else scales.set([scale, minimum], 2 * block);
+      values[i] = type === 'q4' ? (nibble - 8) * scale : nibble * scale + minimum;
+    }
+  }
+  return { words, values };
+}
+
+/** Numbers as a pool holds them. */
+export function poolWords(numbers: Float32Array<ArrayBuffer>, type: PoolType): Words {
+  return type === 'f32' ? bitsOf(numbers) : new Uint32Array(toF16(numbers).buffer);
+}

@@ -1,0 +1,68 @@
+import { openGpu } from '../../src/gpu/device.ts';
+import type { GpuProvider } from '../../src/engine/types.ts';
+import { wideKernels, type WideFeatures } from '../../src/kernels/wide.ts';
+import { SHAPES } from './kernel-paging.ts';
+import { attentionCases } from './kernels-attention.ts';
+import { matmulCases, normCases } from './kernels-dense.ts';
+import { openHarness, type Harness } from './kernel-harness.ts';
+import { loraCases } from './kernels-lora.ts';
+import type { Case, Environment } from './suite.ts';
+
+/** Groups of more heads than a workgroup has queries for, whole and with a rest, and wide heads. */
+const WIDE_SHAPES = [
+  { heads: 20, kvHeads: 1, headDim: 16 },
+  { heads: 9, kvHeads: 1, headDim: 72 },
+  { heads: 3, kvHeads: 1, headDim: 128 },
+];
+
+/**
+ * Kernels of the wide family against the same twins, every type of weights and of pool met by some of them. Those that need a feature
+ * run where the device has it; elsewhere one line says that they did not.
+ */
+export function wideCases({ gpu }: Pick<Environment, 'gpu'>): Case[] {
+  let opened: Promise<Harness> | undefined;
+  const harness = (): Promise<Harness> => (opened ??= openHarness(gpu));
+  const base = wideKernels({ subgroups: 'no', f16: 'no' }, { precision: 'exact', deterministic: 'no' });
+  const full = wideKernels({ subgroups: 'yes', f16: 'yes' }, { precision: 'half', deterministic: 'no' });
+  const [row, tile] = base.matmul.map(({ variant }) => variant);
+  const [subgroupsRow, halfTile] = full.matmul.map(({ variant }) => variant);
+  const split = (splitTiles: number) => ({ splitting: base.attentionSplit!, splitTiles });
+  const needing = needs(gpu);
+  return [
+    ...matmulCases(harness, { forms: [row!], tolerance: 1e-5, types: ['f32', 'q4_1'] }),
+    ...matmulCases(harness, { forms: [tile!], tolerance: 1e-5, types: ['f16', 'q8'] }),
+    ...normCases(harness, base.rmsNorm),
+    ...loraCases(harness, base),
+    ...attentionCases(harness, base.attention, SHAPES.slice(1, 2), ['f32']),
+    ...attentionCases(harness, base.attentionPrefill!, SHAPES, ['f32']),
+    ...attentionCases(harness, base.attentionPrefill!, WIDE_SHAPES, ['f16']),
+    ...attentionCases(harness, split(1), SHAPES.slice(0, 2), ['f16']),
+    ...attentionCases(harness, split(2), WIDE_SHAPES.slice(1), ['f32']),
+    ...needing('subgroups', matmulCases(harness, { forms: [subgroupsRow!], tolerance: 1e-5, types: ['bf16', 'q4'] })),
+    ...needing('subgroups', normCases(harness, full.rmsNorm)),
+    ...needing('f16', matmulCases(harness, { forms: [halfTile!], tolerance: 2e-3, types: ['f32', 'q4'] })),
+  ];
+}
+
+/** Cases that pass where the device does not have the feature. */
+function needs(provider: GpuProvider): (feature: keyof WideFeatures, cases: readonly Case[]) => Case[] {
+  let opened: Promise<WideFeatures> | undefined;
+  const told = new Set<string>();
+  return (feature, cases) =>
+    cases.map(({ name, run }) => ({
+      name,
+      run: async () => {
+        opened ??= featuresOf(provider);
+        if ((await opened)[feature] === 'yes') return run();
+        if (!told.has(feature)) console.warn(`SKIPPED ${name} and others: this device has no ${feature}`);
+        told.add(feature);
+      },
+    }));
+}
+
+/** What the provider's device has for wide kernels. */
+export async function featuresOf(provider: GpuProvider): Promise<WideFeatures> {
+  const { device, features } = await openGpu(provider);
+  device.destroy();
+  return features;
+}

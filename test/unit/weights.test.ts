@@ -1,0 +1,141 @@
+import { describe, expect, test } from 'vitest';
+import { openSafetensors } from '../../src/formats/safetensors.ts';
+import type { Buffers } from '../../src/gpu/buffers.ts';
+import type { WeightType } from '../../src/kernels/libraries.ts';
+import type { ModelConfig } from '../../src/model/config.ts';
+import { modelShape } from '../../src/model/shape.ts';
+import { loadWeights, type Plane, type Quantization } from '../../src/model/weights.ts';
+import { dequantize } from '../reference/dequantize.ts';
+import { memoryFolder, randomNumbers, safetensors, tensor, type TestTensor } from './files.ts';
+
+const CONFIG: ModelConfig = {
+  vocabSize: 50,
+  hiddenSize: 40,
+  intermediateSize: 72,
+  layers: 1,
+  heads: 2,
+  kvHeads: 1,
+  headDim: 24,
+  normEpsilon: 1e-5,
+  ropeTheta: 10_000,
+  tiedEmbeddings: true,
+  contextLength: 64,
+  bosToken: undefined,
+  endTokens: [],
+};
+
+const EMBEDDING = 'model.embed_tokens.weight';
+
+/** All tensors of the model, with random numbers. */
+function tensors(): TestTensor[] {
+  const { prefix, sites } = modelShape(CONFIG).table;
+  const random = randomNumbers(4);
+  const add = (name: string, shape: readonly number[]): TestTensor => tensor(name, shape, () => random() - 0.5);
+  return [
+    add(EMBEDDING, [50, 40]),
+    add('model.norm.weight', [40]),
+    add(`${prefix}0.input_layernorm.weight`, [40]),
+    add(`${prefix}0.post_attention_layernorm.weight`, [40]),
+    ...sites.map(({ module, inWidth, outWidth }) => add(`${prefix}0.${module}.weight`, [outWidth, inWidth])),
+  ];
+}
+
+/** Buffers in memory: a plane's chunks as the device would hold them. */
+const held = new WeakMap<object, Uint8Array<ArrayBuffer>>();
+
+async function load(given: readonly TestTensor[], quantize: Quantization | undefined, bindingBytes: number) {
+  const writes: string[] = [];
+  const buffers = {
+    storage: (label: string, bytes: number) => {
+      if (bytes > bindingBytes) throw new Error(`${label}: ${bytes} bytes are more than a binding`);
+      const buffer = { label };
+      held.set(buffer, new Uint8Array(bytes));
+      return buffer;
+    },
+    settled: async () => undefined,
+  } as unknown as Buffers;
+  const writeBuffer = (buffer: object, at: number, bytes: Uint8Array, from = 0, size = bytes.length - from): void => {
+    if (at % 4 !== 0 || size % 4 !== 0) throw new Error(`a write of ${size} bytes at ${at}`);
+    held.get(buffer)!.set(bytes.subarray(from, from + size), at);
+    writes.push(`${at}+${size}`);
+  };
+  const device = { limits: { maxStorageBufferBindingSize: bindingBytes }, queue: { writeBuffer } } as unknown as GPUDevice;
+  const files = await openSafetensors(memoryFolder({ 'model.safetensors': safetensors(given) }), 'model');
+  const loading = { device, buffers, files, precision: 'exact', quantize, onProgress: () => undefined, signal: undefined } as const;
+  return loadWeights(loading, CONFIG, modelShape(CONFIG));
+}
+
+/** A plane's numbers without what fills up its rows. */
+function numbersOf({ type, rows, width, chunks }: Plane): Float32Array {
+  const wide = Math.ceil(width / 32) * 32;
+  const out = new Float32Array(rows * width);
+  for (const { buffer, firstRow, rows: count } of chunks) {
+    const words = new Uint32Array(held.get(buffer)!.buffer);
+    const all = type === 'f32' ? new Float32Array(words.buffer) : dequantize(type as 'q8', words, Math.ceil(count / 4) * 4, wide);
+    for (let row = 0; row < count; row++) out.set(all.subarray(row * wide, row * wide + width), (firstRow + row) * width);
+  }
+  return out;
+}
+
+const all = (type: Quantization['layers']): Quantization => ({ vocabulary: type, layers: type });
+
+/** The same numbers within a share of the largest that a type must keep. */
+function near(found: Float32Array, expected: Float32Array, share: number): void {
+  expect(found.length).toBe(expected.length);
+  for (const [i, number] of found.entries()) expect(Math.abs(number - expected[i]!)).toBeLessThanOrEqual(share);
+}
+
+describe('planes', () => {
+  const given = tensors();
+  const numbers = (name: string): Float32Array => new Float32Array(given.find((one) => one.name.includes(name))!.bytes.buffer);
+
+  test.each<[WeightType, number, number]>([
+    ['f32', 1 << 20, 0],
+    ['q8', 1 << 20, 0.5 / 254],
+    ['q4', 1 << 20, 0.08],
+    ['q4_1', 1 << 20, 0.05],
+    // 8 rows of 64 numbers at most: every plane is cut, one tensor inside another's chunk
+    ['f32', 8 * 64 * 4, 0],
+    ['q8', 8 * (64 + 8), 0.5 / 254],
+    ['q4', 8 * (32 + 8), 0.08],
+    ['q4_1', 8 * (32 + 16), 0.05],
+  ])('%s in bindings of %i bytes', async (type, bytes, share) => {
+    const quantize = type === 'f32' || type === 'f16' || type === 'bf16' ? undefined : all(type);
+    const { embedding, head, layers } = await load(given, quantize, bytes);
+    expect(head).toBe(embedding);
+    near(numbersOf(embedding), numbers(EMBEDDING), share);
+    const { qkv, gateUp, down } = layers[0]!;
+    near(numbersOf(qkv), Float32Array.from(['q_proj', 'k_proj', 'v_proj'].flatMap((name) => [...numbers(name)])), share);
+    near(numbersOf(gateUp), Float32Array.from(['gate_proj', 'up_proj'].flatMap((name) => [...numbers(name)])), share);
+    near(numbersOf(down), numbers('down_proj'), share);
+    for (const plane of [embedding, qkv, gateUp, down]) {
+      expect(plane.type).toBe(type);
+      expect(plane.chunks.length).toBe(bytes === 1 << 20 ? 1 : Math.ceil(plane.rows / (plane.chunks[0]!.rows || 1)));
+      if (bytes < 1 << 20) expect(plane.chunks.length).toBeGreaterThan(1);
+    }
+  });
+
+  test('vocabulary and layers have types of their own, norms stay f32', async () => {
+    const { embedding, finalNorm, layers } = await load(given, { vocabulary: 'q8', layers: 'q4' }, 1 << 20);
+    expect([embedding.type, layers[0]!.qkv.type, layers[0]!.down.type]).toEqual(['q8', 'q4', 'q4']);
+    expect(new Float32Array(held.get(finalNorm)!.buffer)).toEqual(numbers('model.norm.weight'));
+  });
+
+  test.each([Number.NaN, Infinity, -Infinity])('%f is refused, quantised or not', async (bad) => {
+    const broken = given.map((one) => (one.name.includes('up_proj') ? tensor(one.name, one.shape, (i) => (i === 77 ? bad : 0)) : one));
+    for (const quantize of [undefined, all('q8'), all('q4')]) {
+      const error = expect.objectContaining({ code: 'tensor_not_finite', message: expect.stringContaining('element 77') });
+      await expect(load(broken, quantize, 1 << 20)).rejects.toEqual(error);
+    }
+  });
+
+  test('a number that leaves no room for steps around it is refused by its name', async () => {
+    const broken = given.map((one) => (one.name.includes('up_proj') ? tensor(one.name, one.shape, (i) => (i === 3 ? 3e38 : 0)) : one));
+    const error = expect.objectContaining({
+      code: 'model_unsupported',
+      message: expect.stringMatching(/up_proj.*e\+38.*without quantize/s),
+    });
+    await expect(load(broken, all('q4'), 1 << 20)).rejects.toEqual(error);
+    await load(broken, undefined, 1 << 20);
+  });
+});
