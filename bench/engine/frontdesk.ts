@@ -9,16 +9,17 @@ export type { Timeline } from '../timeline.ts';
 /** The small model's eight adapters. */
 export const ADAPTERS = ['json', 'sql', 'spanish', 'pirate', 'redact', 'sentiment', 'emoji', 'title'] as const;
 
-const folder = fileURLToPath(new URL('../../public/models/frontdesk', import.meta.url));
+/** The small model: `base`, and `adapters` by their names. */
+export const FOLDER = fileURLToPath(new URL('../../public/models/frontdesk', import.meta.url));
 
 /** SwiftShader (or what the machine has in its place), on which the gates are written, or the machine's own GPU. */
 export const openGpu = (device: 'software' | 'hardware'): Promise<GpuProvider> => dawn({ software: device === 'software' });
 
 /** An engine on the small model with all its adapters on the GPU. */
 export async function openEngine(gpu: GpuProvider, options: Partial<EngineOptions> = {}): Promise<Engine> {
-  const engine = await createEngine({ gpu, model: `${folder}/base`, memory: { pool: 64 << 20 }, ...options });
+  const engine = await createEngine({ gpu, model: `${FOLDER}/base`, memory: { pool: 64 << 20 }, ...options });
   for (const id of ADAPTERS) {
-    await engine.adapters.add(id, `${folder}/adapters/${id}`);
+    await engine.adapters.add(id, `${FOLDER}/adapters/${id}`);
     await engine.adapters.load(id);
   }
   return engine;

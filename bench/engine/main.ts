@@ -3,11 +3,13 @@ import { readOptions, report } from '../report.ts';
 import { dispatches } from './dispatches.ts';
 import { openGpu } from './frontdesk.ts';
 import { prefix } from './prefix.ts';
+import { profile } from './profile.ts';
+import { quantized } from './quantized.ts';
 import { batchedStep } from './step.ts';
 import { streams } from './streams.ts';
 
 /** Parts of this bench, in their order; each opens an engine of its own. */
-const PARTS = { dispatches, step: batchedStep, streams, prefix };
+const PARTS = { dispatches, step: batchedStep, streams, prefix, quantized, profile };
 
 /** `--only step,streams`: these parts; `--pairs N`: pairs behind each timed gate, at least 7 for a gate to mean anything; `--hardware`. */
 export async function main(args: readonly string[]): Promise<void> {

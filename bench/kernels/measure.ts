@@ -1,0 +1,52 @@
+import type { GpuProvider } from 'weblora';
+import { runParts, type Parts } from '../parts.ts';
+import type { Row } from '../report.ts';
+import { attentionRows, attentionVariants } from './attention.ts';
+import { openBed, type Bed } from './bed.ts';
+import { openCeilings, type CeilingMeter } from './ceilings.ts';
+import { loraRows, loraVariants } from './lora.ts';
+import { matmulRows, matmulVariants } from './matmul.ts';
+import { smallRows } from './small.ts';
+
+/** What every part of this bench works with. */
+export interface Bench {
+  readonly bed: Bed;
+  readonly ceilings: CeilingMeter;
+  /** Rounds of which each takes every alternative and the ceilings once. */
+  readonly pairs: number;
+}
+
+export interface MeasureOptions {
+  /** Names of parts, joined by commas. */
+  readonly only: string;
+  readonly pairs: number;
+}
+
+export interface Measured {
+  readonly device: string;
+  readonly rows: readonly Row[];
+}
+
+const PARTS: Readonly<Record<string, (bench: Bench) => Promise<readonly Row[]>>> = {
+  matmul: matmulRows,
+  lora: loraRows,
+  attention: attentionRows,
+  small: smallRows,
+  'matmul-variants': matmulVariants,
+  'lora-variants': loraVariants,
+  'attention-variants': attentionVariants,
+};
+
+export const PART_NAMES: readonly string[] = ['ceilings', ...Object.keys(PARTS)];
+
+/** Everything that is measured on one device, in any runtime. */
+export async function measure(provider: GpuProvider, { only, pairs }: MeasureOptions): Promise<Measured> {
+  const bed = await openBed(provider);
+  const ceilings = await openCeilings(bed);
+  const bench = { bed, ceilings, pairs };
+  const parts: Parts = {
+    ceilings: async () => ceilings.rows,
+    ...Object.fromEntries(Object.entries(PARTS).map(([name, run]) => [name, () => run(bench)])),
+  };
+  return { device: `${bed.description} (${bed.clock})`, rows: await runParts(parts, only) };
+}
