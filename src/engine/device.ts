@@ -206,12 +206,13 @@ function givenUp(why: string, cause: unknown): WebLoraError {
 async function build(options: DeviceOptions): Promise<Built> {
   const { provider, opened, settings, deterministic, signal } = options;
   const gpu = await openGpu(provider);
+  let choosing: Promise<KernelChoice> | undefined;
   try {
     const precision = options.precision ?? (gpu.software ? 'exact' : 'half');
     const readback = await measureReadback(gpu.device);
     const { files, config } = opened;
     const quantize = options.quantize && QUANTIZATION[options.quantize];
-    const choosing = choose(gpu, options, precision);
+    choosing = choose(gpu, options, precision);
     const kernels = choosing.then((choice) => choice.kernels);
     kernels.catch(() => undefined); // told by `buildModel`, unless the weights fail first
     const full: ModelSettings = { ...settings, precision, quantize, kernels, depth: MOST_DEPTH, nudge: readback.nudge };
@@ -220,6 +221,7 @@ async function build(options: DeviceOptions): Promise<Built> {
     const { report } = await choosing;
     return { gpu, model, precision, readbackMs: readback.ms, kernels: report };
   } catch (error) {
+    await choosing?.catch(() => undefined); // it leaves nothing on the GPU once it has ended
     const failure = gpu.failure();
     gpu.device.destroy();
     throw failure?.code === 'device_lost' ? failure : error;

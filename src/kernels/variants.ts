@@ -1,9 +1,7 @@
 import type { Kernel } from '../gpu/kernel.ts';
 import { attention, attentionThreads } from './attention.ts';
-import { loraExpandRun, loraExpandRunThreads } from './lora-expand-run.ts';
-import type { loraExpand } from './lora-expand.ts';
+import { loraExpand, loraExpandThreads } from './lora-expand.ts';
 import { loraShrink, loraShrinkThreads } from './lora-shrink.ts';
-import { matmulBlock, matmulBlockThreads } from './matmul-block.ts';
 import { matmulRow, matmulRowThreads } from './matmul-row.ts';
 import { matmulTile, matmulTileThreads } from './matmul-tile.ts';
 import type { rmsNorm } from './rms-norm.ts';
@@ -81,20 +79,17 @@ export interface KernelSet {
 const row: MatmulVariant = { name: 'row', kernel: matmulRow, threads: ({ rows, out4 }) => matmulRowThreads(rows, out4) };
 const tile: MatmulVariant = { name: 'tile', kernel: matmulTile, threads: ({ rows, out4 }) => matmulTileThreads(rows, out4) };
 
-const block: MatmulVariant = { name: 'block', kernel: matmulBlock, threads: ({ rows, out4 }) => matmulBlockThreads(rows, out4) };
-
 /** No barrier, several outputs a thread: for devices that run on the CPU, where a barrier costs as much as the work between two. */
 export const NARROW: KernelSet = {
   matmul: [
     { mostRows: 1, variant: row },
-    { mostRows: 4, variant: tile },
-    { mostRows: Infinity, variant: block },
+    { mostRows: Infinity, variant: tile },
   ],
   shrink: {
     name: 'narrow',
     kernel: loraShrink,
     threads: ({ segments, sites, splits, rankQuads }) => loraShrinkThreads(segments, sites, splits, rankQuads),
   },
-  expand: { name: 'run', kernel: loraExpandRun, threads: ({ segments, out4 }) => loraExpandRunThreads(segments, out4) },
+  expand: { name: 'narrow', kernel: loraExpand, threads: ({ segments, out4 }) => loraExpandThreads(segments, out4) },
   attention: { name: 'narrow', kernel: attention, threads: ({ rows, kvHeads }) => attentionThreads(rows, kvHeads) },
 };

@@ -3,11 +3,9 @@ import { frontdeskCases } from './frontdesk.ts';
 import { kernelCases } from './kernels.ts';
 import { wideCases } from './kernels-wide.ts';
 import { parityCases } from './parity.ts';
-import { quantisedCases } from './quantised.ts';
 import { readbackCases } from './readback.ts';
 import { stepCases } from './steps.ts';
 import type { Case, Environment } from './suite.ts';
-import { wideModelCases } from './wide-model.ts';
 
 /** Cases by the name of their suite. */
 export type Suites = Readonly<Record<string, readonly Case[]>>;
@@ -22,9 +20,7 @@ export function allSuites(environment: Environment): Suites {
     'parity with transformers and PEFT, exact': parityCases(environment, 'exact'),
     'parity with transformers and PEFT, half': parityCases(environment, 'half'),
     'the same logits in any batch': batchingCases(environment),
-    'quantised weights': quantisedCases(environment),
     'parity on the small trained model': frontdeskCases(environment),
-    'a model on the wide family': wideModelCases(environment),
   };
 }
 
