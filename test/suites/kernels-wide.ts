@@ -28,7 +28,7 @@ export function wideCases({ gpu }: Pick<Environment, 'gpu'>): Case[] {
   const [subgroupsRow, halfTile] = full.matmul.map(({ variant }) => variant);
   const split = (splitTiles: number) => ({ splitting: base.attentionSplit!, splitTiles });
   const needing = needs(gpu);
-  return [
+  const cases = [
     ...matmulCases(harness, { forms: [row!], tolerance: 1e-5, types: ['f32', 'q4_1'] }),
     ...matmulCases(harness, { forms: [tile!], tolerance: 1e-5, types: ['f16', 'q8'] }),
     ...normCases(harness, base.rmsNorm),
@@ -42,6 +42,7 @@ export function wideCases({ gpu }: Pick<Environment, 'gpu'>): Case[] {
     ...needing('subgroups', normCases(harness, full.rmsNorm)),
     ...needing('f16', matmulCases(harness, { forms: [halfTile!], tolerance: 2e-3, types: ['f32', 'q4'] })),
   ];
+  return cases.map((each) => ({ ...each, takes: 'minutes' }));
 }
 
 /** Cases that pass where the device does not have the feature. */
