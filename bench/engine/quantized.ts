@@ -8,7 +8,7 @@ import { openGpu } from '../../src/gpu/device.ts';
 import { parseModelConfig } from '../../src/model/config.ts';
 import type { Part } from '../../src/model/plan.ts';
 import { modelShape } from '../../src/model/shape.ts';
-import { loadWeights, QUANTIZATION } from '../../src/model/weights.ts';
+import { placeWeights, QUANTIZATION } from '../../src/model/weights.ts';
 import { openDirectModel, promptChunk } from '../../test/suites/direct-model.ts';
 import { median } from '../pairs.ts';
 import { gate, type Row } from '../report.ts';
@@ -83,7 +83,7 @@ async function weightRows(provider: GpuProvider, name: string, kind: Kind): Prom
       signal: undefined,
     } as const;
     const began = performance.now();
-    await loadWeights(loading, config, modelShape(config));
+    await (await placeWeights(loading, config, modelShape(config))).fill();
     times.push(performance.now() - began);
     bytes = buffers.bytes();
     buffers.destroy();

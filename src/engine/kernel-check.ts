@@ -23,8 +23,8 @@ export interface Verdict {
 }
 
 /**
- * Runs families, the preferred one first and the plain loops among them, until every hot kernel has variants that compute what their plain twin computes on the same
- * device. The plain twins are held to loops on the CPU first; where one is wrong there, the loop takes its place as the twin.
+ * Runs families, the preferred one first and the plain loops among them, until every hot kernel has variants that compute what their
+ * plain twin computes on the same device. The plain twins are held to loops on the CPU first; where one is wrong there, the loop takes its place as the twin.
  * @throws WebLoraError `device_lost`, `out_of_memory`.
  */
 export async function checkFamilies(
@@ -122,7 +122,6 @@ export function setOf({ matmul, shrink, expand, attention, norm }: Serving): Ker
   const isServing = ({ candidates }: Serving[KernelRole], name: string | undefined): boolean =>
     candidates.some((each) => each.name === name);
   const { attentionPrefill, attentionSplit } = attention.family.set;
-  const { rmsNorm } = norm.family.set;
   return {
     matmul: matmul.family.set.matmul.filter(({ variant }) => isServing(matmul, variant.name)),
     shrink: shrink.family.set.shrink,
@@ -130,6 +129,6 @@ export function setOf({ matmul, shrink, expand, attention, norm }: Serving): Ker
     attention: attention.family.set.attention,
     ...(attentionPrefill && isServing(attention, attentionPrefill.name) && { attentionPrefill }),
     ...(attentionSplit && isServing(attention, attentionSplit.split.name) && { attentionSplit }),
-    ...(rmsNorm && { rmsNorm }),
+    rmsNorm: norm.family.set.rmsNorm,
   };
 }

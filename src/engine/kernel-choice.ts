@@ -6,7 +6,7 @@ import { isFloatDtype } from '../formats/half.ts';
 import type { WeightType } from '../kernels/libraries.ts';
 import { PLAIN } from '../kernels/plain.ts';
 import { NARROW, type KernelSet } from '../kernels/variants.ts';
-import type { Quantization } from '../model/weights.ts';
+import { planeType, type Quantization } from '../model/weights.ts';
 import { kernelCases, type CaseTypes } from './kernel-cases.ts';
 import { KERNEL_ROLES } from './kernel-data.ts';
 import { checkFamilies, servingOf, setOf, type Family, type FamilyName, type Serving, type Verdict } from './kernel-check.ts';
@@ -51,14 +51,10 @@ export function caseTypes(
   const { heads, kvHeads, headDim } = config;
   const rest = { pool: precision === 'exact' ? 'f32' : 'f16', group: heads / kvHeads, headDim } as const;
   if (quantize) return { ...rest, weights: [...new Set(Object.values(quantize) as WeightType[])] };
-  const dtypes = new Set([...files.tensors.values()].filter(({ shape }) => shape.length === 2).map(({ dtype }) => dtype));
-  const weights = new Set<WeightType>();
-  for (const dtype of dtypes) {
-    if (!isFloatDtype(dtype)) continue; // loading refuses it
-    weights.add(dtype === 'BF16' ? 'bf16' : dtype === 'F16' || precision === 'half' ? 'f16' : 'f32');
-  }
-  if (dtypes.size > 1) weights.add('f32'); // planes of tensors that differ
-  return { ...rest, weights: [...weights].sort() };
+  // what loading refuses is left out
+  const dtypes = [...files.tensors.values()].flatMap(({ shape, dtype }) => (shape.length === 2 && isFloatDtype(dtype) ? [dtype] : []));
+  const planes = [...dtypes.map((dtype) => [dtype]), dtypes].filter(({ length }) => length > 0);
+  return { ...rest, weights: [...new Set(planes.map((plane) => planeType(plane, precision)))].sort() };
 }
 
 /**

@@ -4,8 +4,7 @@ import type { Gpu } from '../gpu/device.ts';
 import type { Kernel, Specialisation } from '../gpu/kernel.ts';
 import type { Dispatch, Pipelines } from '../gpu/pipelines.ts';
 import { record } from '../gpu/recorder.ts';
-import { rmsNorm, rmsNormThreads } from '../kernels/rms-norm.ts';
-import type { AttentionWork, KernelSet, NormVariant, SplitAttention, Variant } from '../kernels/variants.ts';
+import type { AttentionWork, KernelSet, SplitAttention, Variant } from '../kernels/variants.ts';
 import type { AttentionCaseWork } from './kernel-cases.ts';
 import type { KernelCase, KernelRole, Words } from './kernel-data.ts';
 
@@ -44,9 +43,6 @@ export interface KernelRun {
 /** What the output holds behind it, or why there is none. */
 export type KernelOutcome = { readonly words: Words } | { readonly failure: string };
 
-/** What a set without a norm of its own computes it with. */
-const NORM: NormVariant = { name: 'row', kernel: rmsNorm, threads: ({ rows }) => rmsNormThreads(rows) };
-
 /** The ways in which a set computes one of its kernels. */
 export function candidatesOf(set: KernelSet, role: KernelRole): readonly Candidate[] {
   const single = ({ name, kernel, threads }: Variant<string, never>, serves: Candidate['serves'], mostRows = Infinity): Candidate => ({
@@ -59,7 +55,7 @@ export function candidatesOf(set: KernelSet, role: KernelRole): readonly Candida
   if (role === 'matmul') {
     return set.matmul.map(({ mostRows, variant }) => single(variant, mostRows === Infinity ? 'any' : 'some', mostRows));
   }
-  if (role === 'norm') return [single(set.rmsNorm ?? NORM, 'any')];
+  if (role === 'norm') return [single(set.rmsNorm, 'any')];
   if (role !== 'attention') return [single(set[role], 'any')];
   const prefill = set.attentionPrefill ? [single(set.attentionPrefill, 'some')] : [];
   return [single(set.attention, 'any'), ...prefill, ...(set.attentionSplit ? [splitCandidate(set.attentionSplit)] : [])];

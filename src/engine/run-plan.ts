@@ -23,9 +23,9 @@ export interface RunPlan {
 }
 
 /**
- * Finds who has to leave for a run of `count` pages and a slot, where one of them is not free, without evicting anybody: victims are looked at in their order, idle pages
- * all together when the first of them would be next, until what is open between the pages of running requests is long enough.
- * Room in pieces is no room, so what evicts as it goes may evict in vain. Undefined where nothing helps.
+ * Finds who has to leave for a run of `count` pages and a slot, where one of them is not free, without evicting anybody: victims are looked
+ * at in their order, idle pages all together when the first of them would be next, until what is open between the pages of running
+ * requests is long enough. Room in pieces is no room, so what evicts as it goes may evict in vain. Undefined where nothing helps.
  */
 export function planRun(ground: Ground, count: number): RunPlan | undefined {
   const { eachIdle, isIdle, placement } = ground;

@@ -4,7 +4,7 @@ import { loraExpand, loraExpandThreads } from './lora-expand.ts';
 import { loraShrink, loraShrinkThreads } from './lora-shrink.ts';
 import { matmulRow, matmulRowThreads } from './matmul-row.ts';
 import { matmulTile, matmulTileThreads } from './matmul-tile.ts';
-import type { rmsNorm } from './rms-norm.ts';
+import { rmsNorm, rmsNormThreads } from './rms-norm.ts';
 
 /** One way to compute what a hot kernel computes: every variant of it binds the same buffers, takes the same constants and writes the same. */
 export interface Variant<Binding extends string, Work> {
@@ -72,12 +72,14 @@ export interface KernelSet {
   readonly attentionSplit?: SplitAttention;
   /** For steps in which many rows of a sequence follow each other; absent: none. */
   readonly attentionPrefill?: AttentionVariant;
-  /** Absent: one thread per row. */
-  readonly rmsNorm?: NormVariant;
+  readonly rmsNorm: NormVariant;
 }
 
 const row: MatmulVariant = { name: 'row', kernel: matmulRow, threads: ({ rows, out4 }) => matmulRowThreads(rows, out4) };
 const tile: MatmulVariant = { name: 'tile', kernel: matmulTile, threads: ({ rows, out4 }) => matmulTileThreads(rows, out4) };
+
+/** One thread per row: the simplest loop is the narrow one, too. */
+export const ROW_NORM: NormVariant = { name: 'row', kernel: rmsNorm, threads: ({ rows }) => rmsNormThreads(rows) };
 
 /** No barrier, several outputs a thread: for devices that run on the CPU, where a barrier costs as much as the work between two. */
 export const NARROW: KernelSet = {
@@ -92,4 +94,5 @@ export const NARROW: KernelSet = {
   },
   expand: { name: 'narrow', kernel: loraExpand, threads: ({ segments, out4 }) => loraExpandThreads(segments, out4) },
   attention: { name: 'narrow', kernel: attention, threads: ({ rows, kvHeads }) => attentionThreads(rows, kvHeads) },
+  rmsNorm: ROW_NORM,
 };

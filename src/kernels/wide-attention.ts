@@ -1,6 +1,7 @@
 import source from '../../shaders/wide-attention.wgsl?raw';
 import { defineKernel } from '../gpu/kernel.ts';
 import { STEP_CONSTANTS } from './step-layout.ts';
+import type { AttentionWork } from './variants.ts';
 
 export const wideAttention = defineKernel({
   label: 'wide-attention',
@@ -25,16 +26,8 @@ export const wideAttention = defineKernel({
 /** Splits so long that every context is one; times 64 it is a u32. */
 export const ONE_SPLIT = 1 << 24;
 
-interface Work {
-  readonly rows: number;
-  readonly splits: number;
-  readonly kvHeads: number;
-  readonly group: number;
-  readonly headDim: number;
-}
-
 /** One workgroup per `ROWS` rows (fewer where many heads share a kv head), kv head, 8 or 16 query heads of it, and split. */
-export function wideAttentionThreads(mostRows: number, { rows, splits, kvHeads, group, headDim }: Work): number {
+export function wideAttentionThreads(mostRows: number, { rows, splits, kvHeads, group, headDim }: AttentionWork): number {
   const queries = headDim <= 64 ? 16 : 8;
   const heads = Math.min(group, queries);
   const tileRows = Math.min(mostRows, Math.floor(queries / heads));

@@ -49,7 +49,7 @@ export function wideKernels(features: WideFeatures, { precision, deterministic }
       kernel: wideShrink,
       threads: ({ segments, sites, splits }) => wideShrinkThreads(segments, sites, splits),
     },
-    expand: { name: 'wide', kernel: EXPAND, threads: ({ segments, out4 }) => loraExpandThreads(segments, out4) },
+    expand: { name: 'wide', kernel: loraExpand, threads: ({ segments, out4 }) => loraExpandThreads(segments, out4) },
     attention: attentionForm('wide', 1),
     attentionPrefill: prefill,
     rmsNorm: normForm(features),
@@ -64,9 +64,6 @@ export function wideKernels(features: WideFeatures, { precision, deterministic }
     attentionSplit: SPLIT,
   };
 }
-
-/** In workgroups of a GPU's size, whatever suits a CPU. */
-const EXPAND: KernelSet['expand']['kernel'] = { ...loraExpand, workgroupSize: 64 };
 
 function reducing<Binding extends string>(kernel: Kernel<Binding>, { subgroups }: WideFeatures): Kernel<Binding> {
   if (subgroups === 'no') return { ...kernel, ownLibraries: [reduceMemory] };

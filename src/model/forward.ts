@@ -2,9 +2,7 @@ import type { Bound } from '../gpu/pipelines.ts';
 import { embed, embedThreads } from '../kernels/embed.ts';
 import { COMMON, DESCRIPTORS, planeLayout, POOL, STATE, WEIGHTS } from '../kernels/libraries.ts';
 import { SPLIT_COLUMNS } from '../kernels/lora-shrink.ts';
-import { rmsNorm, rmsNormThreads } from '../kernels/rms-norm.ts';
 import { siluMul, siluMulThreads } from '../kernels/silu-mul.ts';
-import type { NormVariant } from '../kernels/variants.ts';
 import { attend } from './forward-attention.ts';
 import { sampleLaunches } from './forward-sample.ts';
 import { constants, fixed, type ForwardParts, type Launch } from './launch.ts';
@@ -63,12 +61,9 @@ async function embedLaunches(parts: ForwardParts): Promise<Launch[]> {
   );
 }
 
-/** What norms rows where the set of kernels has nothing better. */
-const ROW_NORM: NormVariant = { name: 'row', kernel: rmsNorm, threads: ({ rows }) => rmsNormThreads(rows) };
-
 async function norm(parts: ForwardParts, x: GPUBuffer, weight: GPUBuffer, y: GPUBuffer, rows: Rows = 'batch rows'): Promise<Launch> {
   const { pipelines, kernels, config, activations: a } = parts;
-  const { kernel, threads } = kernels.rmsNorm ?? ROW_NORM;
+  const { kernel, threads } = kernels.rmsNorm;
   const pipeline = await pipelines.get(kernel, {
     constants: constants(parts, {
       WIDTH4: config.hiddenSize / 4,

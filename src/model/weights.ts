@@ -82,17 +82,8 @@ type Fill = () => Promise<void>;
 type Placing = WeightLoading & { readonly fills: Fill[] };
 
 /**
- * Streams a checkpoint to the GPU. Names are those of transformers' Llama.
- * @throws WebLoraError what `placeWeights` and filling throw.
- */
-export async function loadWeights(loading: WeightLoading, config: ModelConfig, shape: ModelShape): Promise<ModelWeights> {
-  const { weights, fill } = await placeWeights(loading, config, shape);
-  await fill();
-  return weights;
-}
-
-/**
- * Makes room for a checkpoint by what its headers say: what computes with the weights can be compiled while they arrive.
+ * Makes room for a checkpoint by what its headers say: what computes with the weights can be compiled while they arrive. Names
+ * are those of transformers' Llama.
  * @throws WebLoraError `tensor_missing`, `tensor_shape`, `tensor_dtype`, `out_of_memory`.
  */
 export async function placeWeights(given: WeightLoading, config: ModelConfig, { groups, table }: ModelShape): Promise<PlacedWeights> {
@@ -144,9 +135,9 @@ function find({ files }: WeightLoading, name: string, shape: readonly number[]):
   return { ...info, dtype };
 }
 
-/** One type for tensors that share a plane: their own where it is one, f32 where they differ, f16 for f32 in `half`. */
-function planeType(infos: readonly FloatTensor[], precision: 'exact' | 'half'): FloatType {
-  const types = new Set(infos.map((info) => TYPE_OF[info.dtype]));
+/** How tensors are held that share a plane: as they are where they are of one type, f32 as f16 in `half`; as f32 where they differ. */
+export function planeType(dtypes: readonly FloatDtype[], precision: 'exact' | 'half'): FloatType {
+  const types = new Set(dtypes.map((dtype) => TYPE_OF[dtype]));
   if (types.size > 1) return 'f32';
   const [type] = types;
   return type === 'f32' && precision === 'half' ? 'f16' : type!;
@@ -161,7 +152,12 @@ async function placePlane(
 ): Promise<Plane> {
   const { device, buffers } = loading;
   const infos = names.map((name, i) => find(loading, name, [heights[i]!, width]));
-  const type = loading.quantize?.[use] ?? planeType(infos, loading.precision);
+  const type =
+    loading.quantize?.[use] ??
+    planeType(
+      infos.map(({ dtype }) => dtype),
+      loading.precision,
+    );
   const rows = heights.reduce((sum, height) => sum + height, 0);
   const fourRows = planeLayout(type, 4, padded(width)).bytes;
   const most = Math.floor(device.limits.maxStorageBufferBindingSize / fourRows) * 4;

@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import { COMMON, DESCRIPTORS, POOL, STATE, WEIGHTS } from '../../src/kernels/libraries.ts';
-import type { AttentionVariant, MatmulVariant } from '../../src/kernels/variants.ts';
+import type { AttentionVariant, MatmulVariant, NormVariant } from '../../src/kernels/variants.ts';
 import { wideKernels } from '../../src/kernels/wide.ts';
 import { describeGpu } from '../device.ts';
 import { costsOf, zeros, type Costs } from '../suites/kernel-counts.ts';
@@ -31,7 +31,7 @@ function matmul({ kernel, threads }: MatmulVariant, rows: number): Launch<string
   };
 }
 
-function norm({ kernel, threads } = BASE.rmsNorm!, rows: number): Launch<string> {
+function norm({ kernel, threads }: NormVariant, rows: number): Launch<string> {
   return {
     kernel,
     constants: { ...STEP, WIDTH4: WIDTH / 4, STRIDE4: WIDTH / 4, EPSILON: { f32: 1e-5 }, GATHER: false },

@@ -1,7 +1,6 @@
 import type { WeightType } from '../../src/kernels/libraries.ts';
 import { COMMON, STATE, WEIGHTS } from '../../src/kernels/libraries.ts';
 import { embed, embedThreads } from '../../src/kernels/embed.ts';
-import { rmsNorm, rmsNormThreads } from '../../src/kernels/rms-norm.ts';
 import { siluMul, siluMulThreads } from '../../src/kernels/silu-mul.ts';
 import { NARROW, type MatmulVariant, type NormVariant } from '../../src/kernels/variants.ts';
 import { embed as embedTwin } from '../reference/embed.ts';
@@ -56,8 +55,6 @@ async function checkEmbed(harness: Harness, type: WeightType, width: number): Pr
 }
 
 type Counted = 'batch rows' | 'logit rows';
-
-const ROW_NORM: NormVariant = { name: 'row', kernel: rmsNorm, threads: ({ rows }) => rmsNormThreads(rows) };
 
 async function checkRmsNorm(harness: Harness, width: number, gather: Counted, { name, kernel, threads }: NormVariant): Promise<void> {
   const stride = padded(width);
@@ -168,7 +165,7 @@ async function checkSiluMul(harness: Harness, width: number): Promise<void> {
 }
 
 /** Another kernel than the narrow one for the norm of a row. */
-export function normCases(harness: () => Promise<Harness>, variant: NormVariant = ROW_NORM): Case[] {
+export function normCases(harness: () => Promise<Harness>, variant: NormVariant = NARROW.rmsNorm): Case[] {
   return [36, 100, 1100].flatMap((width) =>
     (['batch rows', 'logit rows'] as const).map((gather) => ({
       name: `rms-norm (${variant.name}) of ${gather}, width ${width}`,

@@ -136,13 +136,7 @@ const STATS: Stats = {
   precision: 'exact',
   kernels: {
     wish: 'auto',
-    serving: {
-      matmul: ['narrow row (to 1 row)', 'narrow tile'],
-      shrink: ['narrow'],
-      expand: ['narrow'],
-      attention: ['narrow'],
-      norm: ['narrow row'],
-    },
+    serving: { matmul: ['narrow tile'], shrink: ['narrow'], expand: ['narrow'], attention: ['narrow'], norm: ['narrow row'] },
     quarantined: [],
     check: 'remembered',
     checkMs: 1,

@@ -4,7 +4,7 @@ import type { Buffers } from '../../src/gpu/buffers.ts';
 import type { WeightType } from '../../src/kernels/libraries.ts';
 import type { ModelConfig } from '../../src/model/config.ts';
 import { modelShape } from '../../src/model/shape.ts';
-import { loadWeights, type Plane, type Quantization } from '../../src/model/weights.ts';
+import { placeWeights, type Plane, type Quantization } from '../../src/model/weights.ts';
 import { dequantize } from '../reference/dequantize.ts';
 import { memoryFolder, randomNumbers, safetensors, tensor, type TestTensor } from './files.ts';
 
@@ -62,7 +62,9 @@ async function load(given: readonly TestTensor[], quantize: Quantization | undef
   const device = { limits: { maxStorageBufferBindingSize: bindingBytes }, queue: { writeBuffer } } as unknown as GPUDevice;
   const files = await openSafetensors(memoryFolder({ 'model.safetensors': safetensors(given) }), 'model');
   const loading = { device, buffers, files, precision: 'exact', quantize, onProgress: () => undefined, signal: undefined } as const;
-  return loadWeights(loading, CONFIG, modelShape(CONFIG));
+  const { weights, fill } = await placeWeights(loading, CONFIG, modelShape(CONFIG));
+  await fill();
+  return weights;
 }
 
 /** A plane's numbers without what fills up its rows. */
