@@ -4,9 +4,14 @@ export type ErrorCode =
   | 'file_missing' // no such file in the folder, or no such folder
   | 'file_unreadable' // the file is there and cannot be read (permission, network, HTTP status)
   | 'file_truncated' // fewer bytes than the file's own header promises
+  | 'file_corrupt' // other bytes than the hub says that the file has: size or hash differ, twice
   | 'file_invalid' // not in the format its name says: JSON that does not parse, a field of the wrong type
   | 'safetensors_header' // the header is too long, is no JSON, or an entry of it is malformed
   | 'safetensors_offsets' // offsets overlap, leave holes, leave the file, or contradict shape and type
+  | 'gguf_header' // no GGUF of a version that is read, or an entry of its header is malformed
+  | 'gguf_offsets' // tensors overlap, lie askew, or are larger than can be counted
+  | 'gguf_split' // parts that do not belong together
+  | 'gguf_metadata' // a key is missing, or its value is not what it must be
   | 'tensor_dtype' // an unknown number type, or one that this tensor cannot have
   | 'tensor_shape' // a shape that contradicts the config
   | 'tensor_missing' // the config asks for a tensor that no file has

@@ -1,0 +1,273 @@
+import { copyWords, gatherBits, gatherNibbles, gatherPairs, gatherScales16, gatherScales8, gatherScalesAndMinima } from './gguf-bits.ts';
+import { GGUF_BLOCKS } from './gguf-types.ts';
+import type { GgufBlockType } from './gguf-types.ts';
+import { toF32 } from './half.ts';
+
+/*
+ * ggml's blocks have odd sizes and spread the weights over their bytes; a plane for the GPU has sections of whole words instead, each
+ * with the part of all its rows, one section behind the other:
+ *
+ *   values  the low bits, eight weights in a row at a time: of 4 bits in a u32, of 2 bits in a u16, of 8 bits in two u32
+ *   high    the bits above these: one each in a byte, or two each in a u16
+ *   parts   integers that scale a part of a block of 256
+ *   scales  f32, as f16 below 2^-14 may be flushed on GPUs: one of each block, or scale and minimum in turn
+ *
+ * Weight k of the eight is always in the k-th bits from the lowest. With d and m for the block's scale and minimum, b for its bits
+ * (values | high << bits of values), s and t for the parts' integers:
+ *
+ *   Q4_0    d * (b - 8)               values 4 bits
+ *   Q4_1    d * b + m                 values 4
+ *   Q5_0    d * (b - 16)              values 4, high 1
+ *   Q5_1    d * b + m                 values 4, high 1
+ *   Q8_0    d * b                     values 8, signed
+ *   Q2_K    d * s * b - m * t         values 2, parts: for each 16 weights a byte s | t << 4
+ *   Q3_K    d * (s - 32) * (b - 4)    values 2, high 1, parts: for each 16 weights a byte s
+ *   Q4_K    d * s * b - m * t         values 4, parts: for each 32 weights a byte s, a byte t
+ *   Q5_K    d * s * b - m * t         values 4, high 1, parts as Q4_K
+ *   Q6_K    d * s * (b - 32)          values 4, high 2, parts: for each 16 weights a signed byte s
+ *   IQ4_NL  d * LEVELS[b]             values 4
+ *   IQ4_XS  d * (s - 32) * LEVELS[b]  values 4, parts: for each 32 weights a byte s
+ *
+ * Every product is exact in f32: d and m have 11 significant bits, a part's integer at most 7 and a weight's at most 7 (of both at most 12).
+ * So neither their order nor fusing one with the sum changes a bit; the sum is rounded once either way. No result is subnormal: all
+ * are multiples of 2^-24.
+ */
+
+export type GgufSectionName = 'values' | 'high' | 'parts' | 'scales';
+
+/** A section of a plane. */
+export interface GgufSection {
+  readonly name: GgufSectionName;
+  /** Its first byte, a multiple of 4. */
+  readonly offset: number;
+  readonly bytes: number;
+  /** Bytes of one row: a multiple of 4. */
+  readonly rowBytes: number;
+}
+
+/** Where things lie in a plane. */
+export interface GgufPlaneLayout {
+  readonly sections: readonly GgufSection[];
+  readonly bytes: number;
+}
+
+/** Bytes of the sections for one block; `scalesAt`: where the block has its f16 scales; `scales`: how many of them. */
+interface BlockPlan {
+  readonly values: number;
+  readonly high: number;
+  readonly parts: number;
+  readonly scales: 1 | 2;
+  readonly scalesAt: number;
+}
+
+const PLANS: Readonly<Record<GgufBlockType, BlockPlan>> = {
+  Q4_0: { values: 16, high: 0, parts: 0, scales: 1, scalesAt: 0 },
+  Q4_1: { values: 16, high: 0, parts: 0, scales: 2, scalesAt: 0 },
+  Q5_0: { values: 16, high: 4, parts: 0, scales: 1, scalesAt: 0 },
+  Q5_1: { values: 16, high: 4, parts: 0, scales: 2, scalesAt: 0 },
+  Q8_0: { values: 32, high: 0, parts: 0, scales: 1, scalesAt: 0 },
+  Q2_K: { values: 64, high: 0, parts: 16, scales: 2, scalesAt: 80 },
+  Q3_K: { values: 64, high: 32, parts: 16, scales: 1, scalesAt: 108 },
+  Q4_K: { values: 128, high: 0, parts: 16, scales: 2, scalesAt: 0 },
+  Q5_K: { values: 128, high: 32, parts: 16, scales: 2, scalesAt: 0 },
+  Q6_K: { values: 128, high: 64, parts: 16, scales: 1, scalesAt: 208 },
+  IQ4_NL: { values: 16, high: 0, parts: 0, scales: 1, scalesAt: 0 },
+  IQ4_XS: { values: 128, high: 0, parts: 8, scales: 1, scalesAt: 0 },
+};
+
+/** Sections to write to, by the words that suit them. */
+interface Outputs {
+  readonly values8: Uint8Array;
+  readonly values16: Uint16Array;
+  readonly high8: Uint8Array;
+  readonly high16: Uint16Array;
+  readonly parts16: Uint16Array;
+  readonly parts32: Uint32Array;
+}
+
+/** Writes all but the scales of so many blocks. */
+type Gather = (source: Uint16Array, blocks: number, out: Outputs) => void;
+
+/** Types of 32 weights with their nibbles behind `before` 16-bit words. */
+function nibbles32(words: number, before: number): Gather {
+  return (source, blocks, { values16 }) => {
+    for (let block = 0; block < blocks; block++) gatherNibbles(source, block * words + before, 16, values16, block * 8);
+  };
+}
+
+/** The same with a fifth bit of each weight, in the order of the weights, in two words before the nibbles. */
+function fiveBits32(words: number, before: number): Gather {
+  return (source, blocks, { values16, high16 }) => {
+    for (let block = 0; block < blocks; block++) {
+      copyWords(source, block * words + before - 2, 2, high16, block * 2);
+      gatherNibbles(source, block * words + before, 16, values16, block * 8);
+    }
+  };
+}
+
+const GATHER: Readonly<Record<GgufBlockType, Gather>> = {
+  Q4_0: nibbles32(9, 1),
+  Q4_1: nibbles32(10, 2),
+  Q5_0: fiveBits32(11, 3),
+  Q5_1: fiveBits32(12, 4),
+  IQ4_NL: nibbles32(9, 1),
+  Q8_0(source, blocks, { values16 }) {
+    for (let block = 0; block < blocks; block++) copyWords(source, block * 17 + 1, 16, values16, block * 16);
+  },
+  Q2_K(source, blocks, { values8, parts16 }) {
+    for (let block = 0; block < blocks; block++) {
+      const at = block * 42;
+      copyWords(source, at, 8, parts16, block * 8);
+      for (let part = 0; part < 2; part++) gatherPairs(source, at + 8 + part * 16, values8, block * 64 + part * 32);
+    }
+  },
+  Q3_K(source, blocks, { values8, high8, parts32 }) {
+    for (let block = 0; block < blocks; block++) {
+      const at = block * 55;
+      gatherBits(source, at, high8, block * 32);
+      for (let part = 0; part < 2; part++) gatherPairs(source, at + 16 + part * 16, values8, block * 64 + part * 32);
+      gatherScales16(source, at + 48, parts32, block * 4);
+    }
+  },
+  Q4_K(source, blocks, { values16, parts32 }) {
+    for (let block = 0; block < blocks; block++) {
+      const at = block * 72;
+      gatherScalesAndMinima(source, at + 2, parts32, block * 4);
+      for (let part = 0; part < 4; part++) gatherNibbles(source, at + 8 + part * 16, 32, values16, block * 64 + part * 16);
+    }
+  },
+  Q5_K(source, blocks, { values16, high8, parts32 }) {
+    for (let block = 0; block < blocks; block++) {
+      const at = block * 88;
+      gatherScalesAndMinima(source, at + 2, parts32, block * 4);
+      gatherBits(source, at + 8, high8, block * 32);
+      for (let part = 0; part < 4; part++) gatherNibbles(source, at + 24 + part * 16, 32, values16, block * 64 + part * 16);
+    }
+  },
+  Q6_K(source, blocks, { values16, high8, parts16 }) {
+    for (let block = 0; block < blocks; block++) {
+      const at = block * 105;
+      for (let part = 0; part < 2; part++) {
+        gatherNibbles(source, at + part * 32, 64, values16, block * 64 + part * 32);
+        gatherPairs(source, at + 64 + part * 16, high8, block * 64 + part * 32);
+      }
+      copyWords(source, at + 96, 8, parts16, block * 8);
+    }
+  },
+  IQ4_XS(source, blocks, { values16, parts32 }) {
+    for (let block = 0; block < blocks; block++) {
+      const at = block * 68;
+      gatherScales8(source, at + 2, source[at + 1]!, parts32, block * 2);
+      for (let part = 0; part < 8; part++) gatherNibbles(source, at + 4 + part * 8, 16, values16, block * 64 + part * 8);
+    }
+  },
+};
+
+/** Blocks of a row of `width` weights. Throws `RangeError` unless these are whole. */
+function blocksOfRow(type: GgufBlockType, width: number): number {
+  const { weights } = GGUF_BLOCKS[type];
+  if (width % weights !== 0) throw new RangeError(`Rows of ${type} are multiples of ${weights} weights, not ${width}`);
+  return width / weights;
+}
+
+/**
+ * Where the sections of a plane of `rows` rows of `width` weights lie; also of a few rows by themselves. Q4_0, Q4_1 and Q8_0 lie as
+ * the planes q4, q4_1 and q8 of the kernels do. Throws `RangeError` for rows that are no whole blocks.
+ */
+export function repackLayout(type: GgufBlockType, rows: number, width: number): GgufPlaneLayout {
+  const blocks = blocksOfRow(type, width);
+  const { values, high, parts, scales } = PLANS[type];
+  const sections: GgufSection[] = [];
+  let offset = 0;
+  for (const [name, blockBytes] of [
+    ['values', values],
+    ['high', high],
+    ['parts', parts],
+    ['scales', scales * 4],
+  ] as const) {
+    if (blockBytes === 0) continue;
+    const rowBytes = blocks * blockBytes;
+    sections.push({ name, offset, bytes: rows * rowBytes, rowBytes });
+    offset += rows * rowBytes;
+  }
+  return { sections, bytes: offset };
+}
+
+/** A part of each section for `rows` rows from `firstRow` on, in memory that holds a plane of this layout: where `repackRows` writes to. */
+export function rowsOfPlane(
+  plane: Uint8Array<ArrayBuffer>,
+  { sections }: GgufPlaneLayout,
+  firstRow: number,
+  rows: number,
+): readonly Uint8Array<ArrayBuffer>[] {
+  return sections.map(({ offset, rowBytes }) => plane.subarray(offset + firstRow * rowBytes, offset + (firstRow + rows) * rowBytes));
+}
+
+/** The f16 scales of so many blocks, in the order of the plane. */
+function scalesOf(type: GgufBlockType, source: Uint16Array, blocks: number): Uint16Array<ArrayBuffer> {
+  const { scales, scalesAt } = PLANS[type];
+  const words = GGUF_BLOCKS[type].bytes / 2;
+  const halves = new Uint16Array(blocks * scales);
+  for (let block = 0; block < blocks; block++) {
+    halves[block * scales] = source[block * words + scalesAt / 2]!;
+    if (scales === 2) halves[block * 2 + 1] = source[block * words + scalesAt / 2 + 1]!;
+  }
+  return halves;
+}
+
+/** The blocks as 16-bit words; a copy where they begin at an odd byte. */
+function wordsOf(blocks: Uint8Array<ArrayBuffer>): Uint16Array<ArrayBuffer> {
+  const even = blocks.byteOffset % 2 === 0 ? blocks : new Uint8Array(blocks);
+  return new Uint16Array(even.buffer, even.byteOffset, even.length / 2);
+}
+
+function outputs(into: ReadonlyMap<GgufSectionName, Uint8Array<ArrayBuffer>>): Outputs {
+  const { buffer, byteOffset, length } = into.get('values')!;
+  const high = into.get('high') ?? new Uint8Array(0);
+  const parts = into.get('parts') ?? new Uint8Array(0);
+  return {
+    values8: into.get('values')!,
+    values16: new Uint16Array(buffer, byteOffset, length / 2),
+    high8: high,
+    high16: new Uint16Array(high.buffer, high.byteOffset, high.length / 2),
+    parts16: new Uint16Array(parts.buffer, parts.byteOffset, parts.length / 2),
+    parts32: new Uint32Array(parts.buffer, parts.byteOffset, parts.length / 4),
+  };
+}
+
+/**
+ * Writes the blocks of `rows` rows of `width` weights as the GPU takes them, values unchanged. `into` has the memory for these rows of
+ * each section, in the order of `repackLayout`, at multiples of 4 bytes: `rowsOfPlane` cuts it out of a whole plane, or out of a plane of
+ * these rows alone. Row `firstRow` of a section goes to its `offset + firstRow * rowBytes` on the GPU.
+ *
+ * Throws `RangeError` where the sizes do not fit.
+ */
+export function repackRows(
+  type: GgufBlockType,
+  blocks: Uint8Array<ArrayBuffer>,
+  rows: number,
+  width: number,
+  into: readonly Uint8Array<ArrayBuffer>[],
+): void {
+  const count = rows * blocksOfRow(type, width);
+  if (blocks.length !== count * GGUF_BLOCKS[type].bytes) {
+    throw new RangeError(`${rows} rows of ${width} weights as ${type} are ${count * GGUF_BLOCKS[type].bytes} bytes, not ${blocks.length}`);
+  }
+  const { sections } = repackLayout(type, rows, width);
+  for (const [i, { name, bytes }] of sections.entries()) {
+    if (into[i]?.length !== bytes) throw new RangeError(`Section ${name} of these rows has ${bytes} bytes, not ${into[i]?.length}`);
+  }
+  const named = new Map(sections.map(({ name }, i) => [name, into[i]!]));
+  const source = wordsOf(blocks);
+  GATHER[type](source, count, outputs(named));
+  const scales = toF32(new Uint8Array(scalesOf(type, source, count).buffer), 'F16');
+  named.get('scales')!.set(new Uint8Array(scales.buffer));
+}
+
+/** The index of the first block whose scale or minimum is NaN or infinite, or undefined. `blocks` are whole blocks. */
+export function firstBadBlock(type: GgufBlockType, blocks: Uint8Array<ArrayBuffer>): number | undefined {
+  const { bytes } = GGUF_BLOCKS[type];
+  const halves = scalesOf(type, wordsOf(blocks), blocks.length / bytes);
+  const bad = halves.findIndex((half) => (half & 0x7c00) === 0x7c00);
+  return bad < 0 ? undefined : Math.floor(bad / PLANS[type].scales);
+}
