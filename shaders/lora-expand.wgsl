@@ -1,64 +1,123 @@
 // y[row, site's columns] += scale * v[segment row, site] · B(adapter of the row, site)      B: (rank, out)   y: (rows, Y_STRIDE4 * 4)
-// One thread per segment and 4 columns; it finds the site that owns the columns, sums the splits that lora-shrink wrote, and
-// adds every part of the segment in order. Adds into what the base matmul left in y.
-// From outside: OUT4, Y_STRIDE4, SITE_FIRST, SITES, SPLITS; lib/step, lib/grid, lib/pool-*, lib/descriptors.
+// One thread per segment and 16 columns; it finds the site that owns them, sums the splits that lora-shrink wrote, and adds every
+// part of the segment in order. Adds into what the base matmul left in y. ROWS as in lora-shrink.
+// From outside: ROWS, OUT4, Y_STRIDE4, SITE_FIRST, SITES, SPLITS; lib/step, lib/grid, lib/pool-*, lib/descriptors.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
 @group(0) @binding(1) var<storage, read> descriptors: array<u32>;
 @group(0) @binding(2) var<storage, read> pool: array<PoolQuad>;
 @group(0) @binding(3) var<storage, read> v: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
 
+// 16 columns of one row.
+struct Columns { c0: vec4f, c1: vec4f, c2: vec4f, c3: vec4f }
+
+// A quad of columns in four rows of B.
+struct Four { a: vec4f, b: vec4f, c: vec4f, d: vec4f }
+
+fn load_four(at: u32, width: u32) -> Four {
+  return Four(unpack_quad(pool[at]), unpack_quad(pool[at + width]), unpack_quad(pool[at + 2u * width]), unpack_quad(pool[at + 3u * width]));
+}
+
+fn accumulate(sum: vec4f, vs: vec4f, w: Four) -> vec4f {
+  return fma(vec4f(vs.w), w.d, fma(vec4f(vs.z), w.c, fma(vec4f(vs.y), w.b, fma(vec4f(vs.x), w.a, sum))));
+}
+
 fn sum_of_splits(at: u32, quads: u32) -> vec4f {
   var sum = v[at];
-  for (var split = 1u; split < SPLITS; split++) { sum += v[at + split * quads]; }
+  for (var split = 1u; split < shape.splits; split++) { sum += v[at + split * quads]; }
   return sum;
 }
 
-fn accumulate(sum: vec4f, vs: vec4f, b0: vec4f, b1: vec4f, b2: vec4f, b3: vec4f) -> vec4f {
-  return fma(vec4f(vs.w), b3, fma(vec4f(vs.z), b2, fma(vec4f(vs.y), b1, fma(vec4f(vs.x), b0, sum))));
+// Adds `count` quads of a row to y.
+fn add(at: u32, count: u32, scale: f32, s: Columns) {
+  y[at] += scale * s.c0;
+  if (count > 1u) { y[at + 1u] += scale * s.c1; }
+  if (count > 2u) { y[at + 2u] += scale * s.c2; }
+  if (count > 3u) { y[at + 3u] += scale * s.c3; }
+}
+
+// Columns of which quads: some site's, as far as `end`; or nobody's.
+struct Range { site: u32, end: u32 }
+
+// Which site of an adapter quad n of the group's columns belongs to; where it is nobody's, `end` is where somebody's begin.
+fn range_at(slot: u32, n: u32, beyond: u32) -> Range {
+  var range = Range(shape.sites, beyond);
+  for (var site = 0u; site < shape.sites; site++) {
+    let d = columns_at(slot, shape.site_first + site);
+    if (d.rank == 0u) { continue; }
+    if (n >= d.start && n < d.end) { range = Range(site, min(d.end, beyond)); }
+    if (n < d.start) { range.end = min(d.start, range.end); }
+  }
+  return range;
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) local: u32) {
   let i = thread_index(workgroup, grid, local);
-  let index = i / OUT4;
-  let n = i % OUT4;
+  let across = (shape.out4 + 3u) / 4u;
+  let index = i / across;
+  let first = i % across * 4u;
   if (index >= segment_count()) { return; }
   let segment = segment_at(index);
   let last = segment.row_count - 1u;
   let quads = rank_quads();
-  let v_stride = SITES * SPLITS * quads;
-  let y0 = segment.row_start * Y_STRIDE4 + n;
+  let v_stride = shape.sites * shape.splits * quads;
+  let beyond = min(first + 4u, shape.out4);
   for (var p = 0u; p < segment.part_count; p++) {
     let part = part_at(segment.part_start + p);
-    for (var site = 0u; site < SITES; site++) {
-      let d = descriptor_at(part.slot, SITE_FIRST + site);
-      let start = d.out_start / 4u;
-      let width = d.out_count / 4u;
-      if (d.rank == 0u || n < start || n - start >= width) { continue; }
-      let v0 = ((segment.v_row + p * segment.row_count) * SITES + site) * SPLITS * quads;
-      var sum0 = vec4f();
-      var sum1 = vec4f();
-      var sum2 = vec4f();
-      var sum3 = vec4f();
-      for (var q = 0u; q < d.rank / 4u; q++) {
-        let b = d.b + 4u * q * width + (n - start);
-        let b0 = unpack_quad(pool[b]);
-        let b1 = unpack_quad(pool[b + width]);
-        let b2 = unpack_quad(pool[b + 2u * width]);
-        let b3 = unpack_quad(pool[b + 3u * width]);
-        sum0 = accumulate(sum0, sum_of_splits(v0 + q, quads), b0, b1, b2, b3);
-        if (last > 0u) {
-          sum1 = accumulate(sum1, sum_of_splits(v0 + min(1u, last) * v_stride + q, quads), b0, b1, b2, b3);
-          sum2 = accumulate(sum2, sum_of_splits(v0 + min(2u, last) * v_stride + q, quads), b0, b1, b2, b3);
-          sum3 = accumulate(sum3, sum_of_splits(v0 + last * v_stride + q, quads), b0, b1, b2, b3);
+    // columns of two sites only where the border between them is no multiple of 16
+    var n = first;
+    while (n < beyond) {
+      let range = range_at(part.slot, n, beyond);
+      if (range.site < shape.sites) {
+        let d = descriptor_at(part.slot, shape.site_first + range.site);
+        let width = d.out_count / 4u;
+        let count = range.end - n;
+        let b0 = d.b + n - d.out_start / 4u;
+        let b1 = b0 + min(1u, count - 1u);
+        let b2 = b0 + min(2u, count - 1u);
+        let b3 = b0 + count - 1u;
+        let v0 = ((segment.v_row + p * segment.row_count) * shape.sites + range.site) * shape.splits * quads;
+        let v1 = v0 + min(1u, last) * v_stride;
+        let v2 = v0 + min(2u, last) * v_stride;
+        let v3 = v0 + last * v_stride;
+        var s0 = Columns();
+        var s1 = Columns();
+        var s2 = Columns();
+        var s3 = Columns();
+        for (var q = 0u; q < d.rank / 4u; q++) {
+          let down = 4u * q * width;
+          let w0 = load_four(b0 + down, width);
+          let w1 = load_four(b1 + down, width);
+          let w2 = load_four(b2 + down, width);
+          let w3 = load_four(b3 + down, width);
+          let vs0 = sum_of_splits(v0 + q, quads);
+          s0 = Columns(accumulate(s0.c0, vs0, w0), accumulate(s0.c1, vs0, w1), accumulate(s0.c2, vs0, w2), accumulate(s0.c3, vs0, w3));
+          if (ROWS > 1u) {
+            let vs1 = sum_of_splits(v1 + q, quads);
+            s1 = Columns(accumulate(s1.c0, vs1, w0), accumulate(s1.c1, vs1, w1), accumulate(s1.c2, vs1, w2), accumulate(s1.c3, vs1, w3));
+            let vs2 = sum_of_splits(v2 + q, quads);
+            s2 = Columns(accumulate(s2.c0, vs2, w0), accumulate(s2.c1, vs2, w1), accumulate(s2.c2, vs2, w2), accumulate(s2.c3, vs2, w3));
+            let vs3 = sum_of_splits(v3 + q, quads);
+            s3 = Columns(accumulate(s3.c0, vs3, w0), accumulate(s3.c1, vs3, w1), accumulate(s3.c2, vs3, w2), accumulate(s3.c3, vs3, w3));
+          }
+        }
+        let scale = part.scale * d.scale;
+        var at = segment.row_start * shape.y_stride4 + n;
+        if (ROWS == 1u) {
+          add(at, count, scale, s0);
+        } else {
+          // the sums move up, so that one place in the text adds them all
+          for (var row = 0u; row <= last; row++) {
+            add(at, count, scale, s0);
+            s0 = s1;
+            s1 = s2;
+            s2 = s3;
+            at += shape.y_stride4;
+          }
         }
       }
-      let scale = part.scale * d.scale;
-      y[y0] += scale * sum0;
-      if (last > 0u) { y[y0 + Y_STRIDE4] += scale * sum1; }
-      if (last > 1u) { y[y0 + 2u * Y_STRIDE4] += scale * sum2; }
-      if (last > 2u) { y[y0 + 3u * Y_STRIDE4] += scale * sum3; }
+      n = range.end;
     }
   }
 }

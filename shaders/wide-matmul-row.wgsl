@@ -2,7 +2,7 @@
 // One workgroup per 4 rows and 4 outputs: neighbouring threads read neighbouring weights, each weight once for the 4 rows, and
 // the workgroup sums what its threads have. Workgroups that read the same weights are neighbours. A row is summed in the same
 // order in any batch. ADD adds to what y holds (the residual). LOGITS counts logit rows instead of batch rows.
-// From outside: WIDTH8, OUT4, OUT_AT4, Y_STRIDE4, ADD, LOGITS; lib/step, lib/grid, lib/weights-*, lib/reduce-*.
+// From outside: WIDTH8, OUT4, OUT_AT4, Y_STRIDE4, ADD, LOGITS, SCALES_AT; lib/step, lib/grid, lib/weights-*, lib/reduce-*.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
 @group(0) @binding(1) var<storage, read> weights: array<WeightWord>;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;
@@ -34,10 +34,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
   var sum2 = vec4f();
   var sum3 = vec4f();
   for (var k = local; k < WIDTH8; k += WORKGROUP_SIZE) {
-    let a = load_weights(w0 + k);
-    let b = load_weights(w0 + WIDTH8 + k);
-    let c = load_weights(w0 + 2u * WIDTH8 + k);
-    let d = load_weights(w0 + 3u * WIDTH8 + k);
+    let a = load_weights(w0 + k, SCALES_AT);
+    let b = load_weights(w0 + WIDTH8 + k, SCALES_AT);
+    let c = load_weights(w0 + 2u * WIDTH8 + k, SCALES_AT);
+    let d = load_weights(w0 + 3u * WIDTH8 + k, SCALES_AT);
     let k2 = 2u * k;
     sum0 += dots(a.lo, b.lo, c.lo, d.lo, x[x0 + k2]);
     sum0 += dots(a.hi, b.hi, c.hi, d.hi, x[x0 + k2 + 1u]);

@@ -2,7 +2,7 @@
 // One workgroup of 8 x 8 threads per 32 rows and 32 outputs, 4 x 4 of them a thread. 32 columns of both operands at a time go
 // through workgroup memory, so that each is read once for 32 of the other; sums are f32. Rows and outputs past the end repeat
 // the last one and are not stored.
-// From outside: WIDTH8, OUT4, OUT_AT4, Y_STRIDE4, ADD, LOGITS; lib/step, lib/grid, lib/weights-*, lib/staged-*.
+// From outside: WIDTH8, OUT4, OUT_AT4, Y_STRIDE4, ADD, LOGITS, SCALES_AT; lib/step, lib/grid, lib/weights-*, lib/staged-*.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
 @group(0) @binding(1) var<storage, read> weights: array<WeightWord>;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;
@@ -48,7 +48,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
     for (var e = local; e < TILE * TILE / 8u; e += WORKGROUP_SIZE) {
       let output = e / (TILE / 8u);
       let k = e % (TILE / 8u);
-      let eight = load_weights(min(4u * n0 + output, 4u * OUT4 - 1u) * WIDTH8 + k8 + k);
+      let eight = load_weights(min(4u * n0 + output, 4u * OUT4 - 1u) * WIDTH8 + k8 + k, SCALES_AT);
       staged_w[place(output) + 2u * k] = stage(eight.lo);
       staged_w[place(output) + 2u * k + 1u] = stage(eight.hi);
     }

@@ -54,7 +54,7 @@ export async function openBed(provider: GpuProvider): Promise<Bed> {
   const clock = adapter.features.has('timestamp-query') ? 'timestamp queries' : 'submit and wait';
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
   const device = await adapter.requestDevice({
-    requiredFeatures: clock === 'timestamp queries' ? ['timestamp-query'] : [],
+    requiredFeatures: (['timestamp-query', 'subgroups'] as const).filter((feature) => adapter.features.has(feature)),
     requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
   });
   const { vendor, architecture, description } = adapter.info;

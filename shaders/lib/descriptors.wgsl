@@ -8,3 +8,12 @@ fn descriptor_at(slot: u32, site: u32) -> Descriptor {
   return Descriptor(descriptors[at], descriptors[at + 1u], descriptors[at + 2u], bitcast<f32>(descriptors[at + 3u]),
     descriptors[at + 4u], descriptors[at + 5u]);
 }
+
+// Its rank, and which quads of columns it changes.
+struct SiteColumns { rank: u32, start: u32, end: u32 }
+
+fn columns_at(slot: u32, site: u32) -> SiteColumns {
+  let at = (slot * SITES_IN_MODEL + site) * 8u;
+  let start = descriptors[at + 4u] / 4u;
+  return SiteColumns(descriptors[at + 2u], start, start + descriptors[at + 5u] / 4u);
+}

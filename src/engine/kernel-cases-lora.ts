@@ -30,6 +30,9 @@ export const TAILED: LoraShape = {
   rows: [[2], [1, [1, 1]], [6, [2, -1]], [3, [3, 0.5], [1, 2]]],
 };
 
+/** The same adapters with a row each, for which there may be kernels of their own. */
+export const ONES: LoraShape = { ...TAILED, rows: [[1], [1, [1, 1]], [1, [2, -1]], [1, [3, 0.5], [1, 2]]] };
+
 /** Adapters in a pool and its descriptor table, which are NaN everywhere else. */
 function placed({ width, outs, siteFirst, sitesInModel, ranks }: LoraShape) {
   const random = sixtyFourths(11);
@@ -91,8 +94,9 @@ export function shrinkCase(type: PoolType, shape: LoraShape): KernelCase {
   const before = poison((plan.vRows + 2) * rowLength, 'output');
   return {
     role: 'shrink',
-    name: `${type}, ${plan.segments} segments, ${width} to rank ${plan.rankQuads * 4}`,
+    name: `${type}, ${plan.segments} segments of up to ${plan.segmentRows}, ${width} to rank ${plan.rankQuads * 4}`,
     rows: plan.rows,
+    segmentRows: plan.segmentRows,
     specialisation: {
       constants: { ...constants, WIDTH4: width / 4, STRIDE4: stride / 4, SPLIT4: SPLIT_COLUMNS / 4 },
       libraries,
@@ -112,8 +116,9 @@ export function expandCase(type: PoolType, shape: LoraShape): KernelCase {
   const out4 = yStride / 4 - 1;
   return {
     role: 'expand',
-    name: `${type}, ${plan.segments} segments, rank ${plan.rankQuads * 4} to ${out4 * 4}`,
+    name: `${type}, ${plan.segments} segments of up to ${plan.segmentRows}, rank ${plan.rankQuads * 4} to ${out4 * 4}`,
     rows: plan.rows,
+    segmentRows: plan.segmentRows,
     specialisation: { constants: { ...constants, OUT4: out4, Y_STRIDE4: yStride / 4 }, libraries },
     buffers: { ...buffers, v: withPoison(v, 64), y: before },
     output: 'y',

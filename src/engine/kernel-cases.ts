@@ -1,7 +1,7 @@
 import { COMMON, planeLayout, POOL, STATE, WEIGHTS, type PoolType, type WeightType } from '../kernels/libraries.ts';
 import type { AttentionWork } from '../kernels/variants.ts';
 import type { StepItem } from '../model/plan.ts';
-import { expandCase, shrinkCase, TAILED } from './kernel-cases-lora.ts';
+import { expandCase, ONES, shrinkCase, TAILED } from './kernel-cases-lora.ts';
 import {
   bitsOf,
   LAYOUT,
@@ -42,8 +42,7 @@ export function kernelCases({ weights, pool, group, headDim }: CaseTypes, extent
       ...MATMUL_ROWS.map((rows) => matmulCase({ type, rows, ...MATMUL })),
       ...(extent === 'full' ? [matmulCase({ type, rows: 3, ...LOGITS })] : []),
     ]),
-    shrinkCase(pool, TAILED),
-    expandCase(pool, TAILED),
+    ...[TAILED, ONES].flatMap((shape) => [shrinkCase(pool, shape), expandCase(pool, shape)]),
     attentionCase({ type: pool, kvHeads: 2, group, headDim, pagesPerRow: 6, items: CONTEXTS, done: [3] }),
     normCase({ width: 548, items: GATHERED, gathers: [7, 2, 5, 6] }),
   ];

@@ -5,7 +5,7 @@ import { createPipelines } from '../gpu/pipelines.ts';
 import { isFloatDtype } from '../formats/half.ts';
 import type { WeightType } from '../kernels/libraries.ts';
 import { PLAIN } from '../kernels/plain.ts';
-import { NARROW, type KernelSet } from '../kernels/variants.ts';
+import { NARROW, NARROW_QUADS, type KernelSet } from '../kernels/variants.ts';
 import { planeType, type Quantization } from '../model/weights.ts';
 import { kernelCases, type CaseTypes } from './kernel-cases.ts';
 import { KERNEL_ROLES } from './kernel-data.ts';
@@ -33,13 +33,15 @@ export async function familiesOf(
   { precision, deterministic }: { readonly precision: 'exact' | 'half'; readonly deterministic: boolean },
 ): Promise<readonly Family[]> {
   const plain: Family = { name: 'plain', set: PLAIN };
-  const narrow: Family = { name: 'narrow', set: NARROW };
+  const alone: Family = { name: 'narrow', set: NARROW };
+  // what quads read together is worth it where every lane's load is a load of its own, not on a GPU
+  const narrow: readonly Family[] = software && features.subgroups === 'yes' ? [{ name: 'narrow', set: NARROW_QUADS }, alone] : [alone];
   const wanted = wish === 'auto' ? (software ? 'narrow' : 'wide') : wish;
   if (wanted === 'plain') return [plain];
-  if (wanted === 'narrow') return [narrow, plain];
+  if (wanted === 'narrow') return [...narrow, plain];
   const { wideKernels } = await loadPart(() => import('../kernels/wide.ts'));
   const set = wideKernels(features, { precision, deterministic: deterministic ? 'yes' : 'no' });
-  return [{ name: 'wide', set }, narrow, plain];
+  return [{ name: 'wide', set }, alone, plain];
 }
 
 /** What a model's matrices, keys and adapters will be stored as, and its heads. */

@@ -17,6 +17,8 @@ export interface KernelCase {
   readonly name: string;
   /** Rows of the step: a variant for fewer is not asked. */
   readonly rows: number;
+  /** Of its longest segment of rows with the same adapters; undefined: it has none. */
+  readonly segmentRows?: number;
   readonly specialisation: Specialisation;
   /** What the buffers hold before; numbers that nothing may use are NaN. */
   readonly buffers: Readonly<Record<string, Words>>;

@@ -14,6 +14,8 @@ export interface Candidate {
   readonly name: string;
   /** Steps of more rows are not given to it. */
   readonly mostRows: number;
+  /** Nor steps with a segment of more; undefined: of any. */
+  readonly mostSegmentRows?: number;
   /** `any`: without it the others of its set cannot serve every step; `some`: another of its set takes over what it would serve. */
   readonly serves: 'any' | 'some';
   readonly stages: readonly Stage[];
@@ -56,7 +58,10 @@ export function candidatesOf(set: KernelSet, role: KernelRole): readonly Candida
     return set.matmul.map(({ mostRows, variant }) => single(variant, mostRows === Infinity ? 'any' : 'some', mostRows));
   }
   if (role === 'norm') return [single(set.rmsNorm, 'any')];
-  if (role !== 'attention') return [single(set[role], 'any')];
+  if (role !== 'attention') {
+    const one = role === 'shrink' ? set.shrinkOne : set.expandOne;
+    return [single(set[role], 'any'), ...(one ? [{ ...single(one, 'some'), mostSegmentRows: 1 }] : [])];
+  }
   const prefill = set.attentionPrefill ? [single(set.attentionPrefill, 'some')] : [];
   return [single(set.attention, 'any'), ...prefill, ...(set.attentionSplit ? [splitCandidate(set.attentionSplit)] : [])];
 }
@@ -76,11 +81,12 @@ function splitCandidate({ split, merge, mostRows }: SplitAttention): Candidate {
   };
 }
 
+const isAskedFor = ({ role, mostRows, mostSegmentRows = Infinity }: Candidate, of: KernelCase): boolean =>
+  of.role === role && of.rows <= mostRows && (of.segmentRows ?? 0) <= mostSegmentRows;
+
 /** Each candidate on each case of its kernel that it would be asked for. */
 export function runsOf(candidates: readonly Candidate[], cases: readonly KernelCase[]): readonly KernelRun[] {
-  return candidates.flatMap((candidate) =>
-    cases.filter(({ role, rows }) => role === candidate.role && rows <= candidate.mostRows).map((of) => ({ candidate, of })),
-  );
+  return candidates.flatMap((candidate) => cases.filter((of) => isAskedFor(candidate, of)).map((of) => ({ candidate, of })));
 }
 
 /**

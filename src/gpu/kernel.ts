@@ -6,6 +6,11 @@ export interface Kernel<Binding extends string = string> {
   readonly buffers: Readonly<Record<Binding, 'read' | 'read_write'>>;
   /** Names that the file uses and a specialisation must give. */
   readonly constants: readonly string[];
+  /**
+   * Those of the constants that are read at run time, as members of the uniform `shape` in lower case (`shape.width8`): one pipeline then
+   * serves all shapes, where a compiler is slow and its loops gain nothing from known bounds. u32 only; a bool is 0 or 1.
+   */
+  readonly runtime?: readonly string[];
   /** Invocations of a workgroup; default `WORKGROUP_SIZE`. */
   readonly workgroupSize?: number;
   /** WGSL extensions that its text needs; the device must have them. */
@@ -33,12 +38,13 @@ export function defineKernel<Binding extends string>(kernel: Kernel<Binding>): K
 }
 
 /**
- * The text that is compiled: the file, then its libraries, then one `const` per name. Module scope in WGSL has no order, so
- * appending keeps the compiler's line numbers true to the file. Only `enable` has to come first: it goes before the first line.
+ * The text that is compiled: the file, then its libraries, then one `const` per name, and the uniform `shape` behind the buffers' bindings.
+ * Module scope in WGSL has no order, so appending keeps the compiler's line numbers true to the file. Only `enable` has to come first: it
+ * goes before the first line.
  * @throws RangeError for a constant that is missing, unknown, or no u32.
  */
 export function specialise(kernel: Kernel, { constants, libraries }: Specialisation): string {
-  const { enables = [], ownLibraries = [], ownConstants = {} } = kernel;
+  const { enables = [], ownLibraries = [], ownConstants = {}, runtime = [] } = kernel;
   const given = { WORKGROUP_SIZE: kernel.workgroupSize ?? WORKGROUP_SIZE, ...ownConstants, ...constants };
   for (const name of kernel.constants) {
     if (!(name in given)) throw new RangeError(`${kernel.label}: constant ${name} is missing`);
@@ -49,15 +55,34 @@ export function specialise(kernel: Kernel, { constants, libraries }: Specialisat
   for (const name of Object.keys(constants)) {
     if (name in ownConstants) throw new RangeError(`${kernel.label}: constant ${name} is the variant's own`);
   }
-  const lines = Object.entries(given).map(([name, value]) => `const ${name} = ${literal(`${kernel.label}.${name}`, value)};`);
+  const fixed = Object.entries(given).filter(([name]) => !runtime.includes(name));
+  const lines = fixed.map(([name, value]) => `const ${name} = ${literal(`${kernel.label}.${name}`, value)};`);
+  if (runtime.length > 0) {
+    const binding = Object.keys(kernel.buffers).length;
+    lines.push(`struct Shape { ${runtime.map((name) => `${name.toLowerCase()}: u32`).join(', ')} }`);
+    lines.push(`@group(0) @binding(${binding}) var<uniform> shape: Shape;`);
+  }
   const first = enables.map((extension) => `enable ${extension}; `).join('');
   return [first + kernel.source, ...libraries, ...ownLibraries, lines.join('\n'), ''].join('\n');
+}
+
+/** The words of the uniform `shape`. Throws RangeError for what is no u32. */
+export function shapeWords({ label, runtime = [] }: Kernel, constants: Specialisation['constants']): number[] {
+  return runtime.map((name) => {
+    const value = Number(constants[name]);
+    checkWord(`${label}.${name}`, value);
+    return value;
+  });
+}
+
+function checkWord(name: string, value: number): void {
+  if (!Number.isInteger(value) || value < 0 || value > 0xffffffff) throw new RangeError(`${name}: ${value} is no u32`);
 }
 
 function literal(name: string, value: Constant): string {
   if (typeof value === 'boolean') return String(value);
   if (typeof value === 'number') {
-    if (!Number.isInteger(value) || value < 0 || value > 0xffffffff) throw new RangeError(`${name}: ${value} is no u32`);
+    checkWord(name, value);
     return `${value}u`;
   }
   if (!Number.isFinite(value.f32)) throw new RangeError(`${name}: ${value.f32} is no finite f32`);

@@ -1,11 +1,13 @@
 import { WebLoraError } from '../errors.ts';
-import { specialise, WORKGROUP_SIZE, type Kernel, type Specialisation } from './kernel.ts';
+import { shapeWords, specialise, WORKGROUP_SIZE, type Kernel, type Specialisation } from './kernel.ts';
 
 /** A compiled specialisation of a kernel and the layout its bind groups have. */
 export interface Pipeline<Binding extends string = string> {
   readonly kernel: Kernel<Binding>;
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
+  /** What the kernel reads at run time; undefined: nothing. */
+  readonly shape: GPUBuffer | undefined;
 }
 
 /** A buffer whole, or the part of it that starts at `offset` (a multiple of 256) and is `size` bytes long. */
@@ -35,24 +37,41 @@ export interface Compiled {
 }
 
 const COMPUTE_STAGE = 0x4;
+const UNIFORM = 0x40;
 
 export function createPipelines(device: GPUDevice): Pipelines {
   const compiled = new Map<string, Promise<GPUComputePipeline>>();
   const layouts = new Map<string, GPUBindGroupLayout>();
+  const shapes = new Map<string, GPUBuffer>();
   const times: Compiled[] = [];
 
   const layoutOf = (kernel: Kernel): GPUBindGroupLayout => {
     let layout = layouts.get(kernel.label);
     if (!layout) {
-      const entries = Object.values(kernel.buffers).map((access, binding) => ({
-        binding,
-        visibility: COMPUTE_STAGE,
-        buffer: { type: access === 'read' ? ('read-only-storage' as const) : ('storage' as const) },
-      }));
+      const types: GPUBufferBindingType[] = Object.values(kernel.buffers).map((access) =>
+        access === 'read' ? 'read-only-storage' : 'storage',
+      );
+      if (kernel.runtime?.length) types.push('uniform');
+      const entries = types.map((type, binding) => ({ binding, visibility: COMPUTE_STAGE, buffer: { type } }));
       layout = device.createBindGroupLayout({ label: kernel.label, entries });
       layouts.set(kernel.label, layout);
     }
     return layout;
+  };
+
+  const shapeOf = (kernel: Kernel, { constants }: Specialisation): GPUBuffer | undefined => {
+    const words = shapeWords(kernel, constants);
+    if (words.length === 0) return undefined;
+    const key = words.join();
+    let shape = shapes.get(key);
+    if (!shape) {
+      const size = Math.ceil(words.length / 4) * 16;
+      shape = device.createBuffer({ label: 'shape', size, usage: UNIFORM, mappedAtCreation: true });
+      new Uint32Array(shape.getMappedRange()).set(words);
+      shape.unmap();
+      shapes.set(key, shape);
+    }
+    return shape;
   };
 
   const compile = async (kernel: Kernel, code: string): Promise<GPUComputePipeline> => {
@@ -83,13 +102,14 @@ export function createPipelines(device: GPUDevice): Pipelines {
         pipeline = compile(kernel, code);
         compiled.set(code, pipeline);
       }
-      return { kernel, pipeline: await pipeline, layout: layoutOf(kernel) };
+      return { kernel, pipeline: await pipeline, layout: layoutOf(kernel), shape: shapeOf(kernel, specialisation) };
     },
-    bind: ({ kernel, pipeline, layout }, buffers) => {
-      const entries = Object.keys(kernel.buffers).map((name, binding) => {
+    bind: ({ kernel, pipeline, layout, shape }, buffers) => {
+      const entries: GPUBindGroupEntry[] = Object.keys(kernel.buffers).map((name, binding) => {
         const bound = buffers[name as keyof typeof buffers] as Bound;
         return { binding, resource: 'buffer' in bound ? bound : { buffer: bound } };
       });
+      if (shape) entries.push({ binding: entries.length, resource: { buffer: shape } });
       const bindGroup = device.createBindGroup({ label: kernel.label, layout, entries });
       return { label: kernel.label, pipeline, bindGroup, workgroupSize: kernel.workgroupSize ?? WORKGROUP_SIZE };
     },

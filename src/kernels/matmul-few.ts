@@ -1,25 +1,8 @@
-import source from '../../shaders/matmul-tile.wgsl?raw';
+import source from '../../shaders/matmul-few.wgsl?raw';
 import { defineKernel } from '../gpu/kernel.ts';
-import { STEP_CONSTANTS } from './step-layout.ts';
+import { matmulRow } from './matmul-row.ts';
 
-/** What every base matmul takes: its shapes (see matmul-row.wgsl), and SCALES_AT, where the scales of a quantised plane start. */
-export const MATMUL_CONSTANTS: readonly string[] = [
-  ...STEP_CONSTANTS,
-  'WIDTH8',
-  'OUT4',
-  'OUT_AT4',
-  'Y_STRIDE4',
-  'ADD',
-  'LOGITS',
-  'SCALES_AT',
-];
+export const matmulFew = defineKernel({ ...matmulRow, label: 'matmul-few', source });
 
-export const matmulTile = defineKernel({
-  label: 'matmul-tile',
-  source,
-  buffers: { step: 'read', weights: 'read', x: 'read', y: 'read_write' },
-  constants: MATMUL_CONSTANTS,
-});
-
-/** One thread per 4 rows and 4 outputs. */
-export const matmulTileThreads = (rows: number, out4: number): number => Math.ceil(rows / 4) * out4;
+/** Workgroups of 4 rows, one thread per 4 outputs. */
+export const matmulFewThreads = (rows: number, out4: number): number => Math.ceil(rows / 4) * Math.ceil(out4 / 16) * 16;

@@ -1,7 +1,12 @@
+import shareNone from '../../shaders/lib/share-none.wgsl?raw';
+import shareQuads from '../../shaders/lib/share-quads.wgsl?raw';
+import sumMemory from '../../shaders/lib/sum-memory.wgsl?raw';
+import sumQuads from '../../shaders/lib/sum-quads.wgsl?raw';
 import type { Kernel } from '../gpu/kernel.ts';
 import { attention, attentionThreads } from './attention.ts';
 import { loraExpand, loraExpandThreads } from './lora-expand.ts';
 import { loraShrink, loraShrinkThreads } from './lora-shrink.ts';
+import { matmulFew, matmulFewThreads } from './matmul-few.ts';
 import { matmulRow, matmulRowThreads } from './matmul-row.ts';
 import { matmulTile, matmulTileThreads } from './matmul-tile.ts';
 import { rmsNorm, rmsNormThreads } from './rms-norm.ts';
@@ -66,6 +71,9 @@ export interface KernelSet {
   readonly matmul: readonly { readonly mostRows: number; readonly variant: MatmulVariant }[];
   readonly shrink: ShrinkVariant;
   readonly expand: ExpandVariant;
+  /** For steps whose segments have one row each; absent: none. */
+  readonly shrinkOne?: ShrinkVariant;
+  readonly expandOne?: ExpandVariant;
   /** Serves every step that no form below serves. */
   readonly attention: AttentionVariant;
   /** For steps of few rows, in which the keys are what can be shared out; absent: none. */
@@ -75,24 +83,55 @@ export interface KernelSet {
   readonly rmsNorm: NormVariant;
 }
 
-const row: MatmulVariant = { name: 'row', kernel: matmulRow, threads: ({ rows, out4 }) => matmulRowThreads(rows, out4) };
-const tile: MatmulVariant = { name: 'tile', kernel: matmulTile, threads: ({ rows, out4 }) => matmulTileThreads(rows, out4) };
-
 /** One thread per row: the simplest loop is the narrow one, too. */
 export const ROW_NORM: NormVariant = { name: 'row', kernel: rmsNorm, threads: ({ rows }) => rmsNormThreads(rows) };
 
-/** No barrier, several outputs a thread: for devices that run on the CPU, where a barrier costs as much as the work between two. */
-export const NARROW: KernelSet = {
-  matmul: [
-    { mostRows: 1, variant: row },
-    { mostRows: Infinity, variant: tile },
-  ],
-  shrink: {
-    name: 'narrow',
-    kernel: loraShrink,
-    threads: ({ segments, sites, splits, rankQuads }) => loraShrinkThreads(segments, sites, splits, rankQuads),
+/** How threads next to each other come by what all of them read, and add up what they summed apart. */
+const TOGETHER = {
+  memory: { suffix: '', share: { ownLibraries: [shareNone] }, sum: { ownLibraries: [sumMemory], workgroupSize: 8 } },
+  quads: {
+    suffix: '-quads',
+    share: { ownLibraries: [shareQuads], enables: ['subgroups'] },
+    sum: { ownLibraries: [sumQuads], enables: ['subgroups'], workgroupSize: 4 },
   },
-  expand: { name: 'narrow', kernel: loraExpand, threads: ({ segments, out4 }) => loraExpandThreads(segments, out4) },
-  attention: { name: 'narrow', kernel: attention, threads: ({ rows, kvHeads }) => attentionThreads(rows, kvHeads) },
-  rmsNorm: ROW_NORM,
-};
+} as const;
+
+/**
+ * Several outputs a thread and next to no barriers: for devices that run on the CPU, where one costs as much as the work between two.
+ * `quads` reads what neighbours share once for four threads, and sums over them, through subgroups.
+ */
+function narrowKernels(together: keyof typeof TOGETHER): KernelSet {
+  const { suffix, share, sum } = TOGETHER[together];
+  const matmul = (name: string, kernel: MatmulVariant['kernel'], threads: (rows: number, out4: number) => number): MatmulVariant => ({
+    name: `${name}${suffix}`,
+    kernel: { ...kernel, ...share },
+    threads: ({ rows, out4 }) => threads(rows, out4),
+  });
+  const shrink = (name: string, rows: number): ShrinkVariant => ({
+    name: `${name}${suffix}`,
+    kernel: { ...loraShrink, ...sum, ownConstants: { ROWS: rows } },
+    threads: ({ segments, sites, splits }) => loraShrinkThreads(sum.workgroupSize, segments, sites, splits),
+  });
+  const expand = (name: string, rows: number): ExpandVariant => ({
+    name,
+    kernel: { ...loraExpand, ownConstants: { ROWS: rows } },
+    threads: ({ segments, out4 }) => loraExpandThreads(segments, out4),
+  });
+  return {
+    matmul: [
+      { mostRows: 1, variant: matmul('row', matmulRow, matmulRowThreads) },
+      { mostRows: 4, variant: matmul('few', matmulFew, matmulFewThreads) },
+      { mostRows: Infinity, variant: matmul('tile', matmulTile, matmulTileThreads) },
+    ],
+    shrink: shrink('narrow', 4),
+    shrinkOne: shrink('narrow-one', 1),
+    expand: expand('narrow', 4),
+    expandOne: expand('narrow-one', 1),
+    attention: { name: 'narrow', kernel: attention, threads: ({ rows, kvHeads }) => attentionThreads(rows, kvHeads) },
+    rmsNorm: ROW_NORM,
+  };
+}
+
+export const NARROW: KernelSet = narrowKernels('memory');
+/** Needs subgroups. */
+export const NARROW_QUADS: KernelSet = narrowKernels('quads');

@@ -1,6 +1,6 @@
 import source from '../../shaders/wide-matmul-row.wgsl?raw';
 import { defineKernel } from '../gpu/kernel.ts';
-import { MATMUL_CONSTANTS } from './matmul-tile.ts';
+import { MATMUL_CONSTANTS } from './matmul-row.ts';
 
 export const wideMatmulRow = defineKernel({
   label: 'wide-matmul-row',

@@ -1,6 +1,6 @@
 import source from '../../shaders/wide-matmul-tile.wgsl?raw';
 import { defineKernel } from '../gpu/kernel.ts';
-import { MATMUL_CONSTANTS } from './matmul-tile.ts';
+import { MATMUL_CONSTANTS } from './matmul-row.ts';
 
 export const wideMatmulTile = defineKernel({
   label: 'wide-matmul-tile',

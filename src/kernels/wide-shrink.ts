@@ -1,12 +1,12 @@
 import source from '../../shaders/wide-shrink.wgsl?raw';
 import { defineKernel } from '../gpu/kernel.ts';
-import { STEP_CONSTANTS } from './step-layout.ts';
+import { SHRINK_CONSTANTS } from './lora-shrink.ts';
 
 export const wideShrink = defineKernel({
   label: 'wide-shrink',
   source,
   buffers: { step: 'read', descriptors: 'read', pool: 'read', x: 'read', v: 'read_write' },
-  constants: [...STEP_CONSTANTS, 'WIDTH4', 'STRIDE4', 'SITE_FIRST', 'SITES', 'SITES_IN_MODEL', 'SPLITS', 'SPLIT4'],
+  constants: SHRINK_CONSTANTS,
   workgroupSize: 64,
 });
 

@@ -4,10 +4,10 @@ import softmax from '../../shaders/lib/softmax.wgsl?raw';
 import stagedF16 from '../../shaders/lib/staged-f16.wgsl?raw';
 import stagedF32 from '../../shaders/lib/staged-f32.wgsl?raw';
 import type { Kernel } from '../gpu/kernel.ts';
-import { loraExpand, loraExpandThreads } from './lora-expand.ts';
 import type { AttentionVariant, KernelSet, MatmulVariant, NormVariant, SplitAttention } from './variants.ts';
 import { ONE_SPLIT, wideAttention, wideAttentionThreads } from './wide-attention.ts';
 import { wideAttentionMerge, wideAttentionMergeThreads } from './wide-attention-merge.ts';
+import { wideExpand, wideExpandThreads } from './wide-expand.ts';
 import { wideMatmulRow, wideMatmulRowThreads } from './wide-matmul-row.ts';
 import { wideMatmulTile, wideMatmulTileThreads } from './wide-matmul-tile.ts';
 import { wideRmsNorm, wideRmsNormThreads } from './wide-rms-norm.ts';
@@ -36,8 +36,7 @@ const PREFILL_ROWS = 8;
 
 /**
  * Kernels for GPUs with many cores of their own: workgroups share what they load, and sum through subgroups or workgroup memory. At
- * most 256 invocations and 16 KiB a workgroup, any subgroup size from 4 to 128. lora-expand is the narrow file: its threads already
- * read neighbouring columns of B, each once, and sum nothing that another one has.
+ * most 256 invocations and 16 KiB a workgroup, any subgroup size from 4 to 128.
  */
 export function wideKernels(features: WideFeatures, { precision, deterministic }: WideSettings): KernelSet {
   const rowForm = matmulRowForm(features);
@@ -49,7 +48,7 @@ export function wideKernels(features: WideFeatures, { precision, deterministic }
       kernel: wideShrink,
       threads: ({ segments, sites, splits }) => wideShrinkThreads(segments, sites, splits),
     },
-    expand: { name: 'wide', kernel: loraExpand, threads: ({ segments, out4 }) => loraExpandThreads(segments, out4) },
+    expand: { name: 'wide', kernel: wideExpand, threads: ({ segments, out4 }) => wideExpandThreads(segments, out4) },
     attention: attentionForm('wide', 1),
     attentionPrefill: prefill,
     rmsNorm: normForm(features),

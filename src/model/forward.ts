@@ -2,6 +2,7 @@ import type { Bound } from '../gpu/pipelines.ts';
 import { embed, embedThreads } from '../kernels/embed.ts';
 import { COMMON, DESCRIPTORS, planeLayout, POOL, STATE, WEIGHTS } from '../kernels/libraries.ts';
 import { SPLIT_COLUMNS } from '../kernels/lora-shrink.ts';
+import type { ExpandVariant, ShrinkVariant } from '../kernels/variants.ts';
 import { siluMul, siluMulThreads } from '../kernels/silu-mul.ts';
 import { attend } from './forward-attention.ts';
 import { sampleLaunches } from './forward-sample.ts';
@@ -135,31 +136,34 @@ async function matmul(
 async function lora(parts: ForwardParts, layer: number, group: Group, x: GPUBuffer, y: GPUBuffer, yStride: number): Promise<Launch[]> {
   const { pipelines, kernels, shape, activations: a, pool, poolType, v } = parts;
   const libraries = [...COMMON, POOL[poolType], DESCRIPTORS];
-  const sites = { SITE_FIRST: group.siteFirst, SITES: group.sites, SITES_IN_MODEL: shape.table.sites.length, SPLITS: group.splits };
-  const shrink = await pipelines.get(kernels.shrink.kernel, {
-    constants: constants(parts, {
-      ...sites,
-      WIDTH4: group.inWidth / 4,
-      STRIDE4: padded(group.inWidth) / 4,
-      SPLIT4: SPLIT_COLUMNS / 4,
-    }),
-    libraries,
-  });
-  const expand = await pipelines.get(kernels.expand.kernel, {
-    constants: constants(parts, { ...sites, OUT4: group.outWidth / 4, Y_STRIDE4: yStride / 4 }),
-    libraries,
-  });
+  const { sites: count, splits } = group;
+  const sites = { SITE_FIRST: group.siteFirst, SITES: count, SITES_IN_MODEL: shape.table.sites.length, SPLITS: splits };
   const size = pool.descriptorLayerBytes;
   const descriptors: Bound = { buffer: pool.descriptors, offset: layer * size, size };
   const shared = { step: a.step, descriptors, pool: pool.layers[layer]! };
-  const { sites: count, splits } = group;
   const out4 = group.outWidth / 4;
+  const shrink = async ({ kernel, threads }: ShrinkVariant): Promise<Launch> => {
+    const widths = { WIDTH4: group.inWidth / 4, STRIDE4: padded(group.inWidth) / 4, SPLIT4: SPLIT_COLUMNS / 4 };
+    const pipeline = await pipelines.get(kernel, { constants: constants(parts, { ...sites, ...widths }), libraries });
+    const dispatch = pipelines.bind(pipeline, { ...shared, x, v });
+    return fixed(dispatch, ({ segments, rankQuads }) => threads({ segments, sites: count, splits, rankQuads }));
+  };
+  const expand = async ({ kernel, threads }: ExpandVariant): Promise<Launch> => {
+    const widths = { OUT4: out4, Y_STRIDE4: yStride / 4 };
+    const pipeline = await pipelines.get(kernel, { constants: constants(parts, { ...sites, ...widths }), libraries });
+    return fixed(pipelines.bind(pipeline, { ...shared, v, y }), ({ segments }) => threads({ segments, out4 }));
+  };
   return [
-    fixed(pipelines.bind(shrink, { ...shared, x, v }), ({ segments, rankQuads }) =>
-      kernels.shrink.threads({ segments, sites: count, splits, rankQuads }),
-    ),
-    fixed(pipelines.bind(expand, { ...shared, v, y }), ({ segments }) => kernels.expand.threads({ segments, out4 })),
+    bySegments(await shrink(kernels.shrink), kernels.shrinkOne && (await shrink(kernels.shrinkOne))),
+    bySegments(await expand(kernels.expand), kernels.expandOne && (await expand(kernels.expandOne))),
   ];
+}
+
+/** The second where it is there and every segment has one row. */
+function bySegments(any: Launch, one: Launch | undefined): Launch {
+  if (!one) return any;
+  const choose = ({ segmentRows }: Plan): Launch => (segmentRows > 1 ? any : one);
+  return { dispatch: (plan) => choose(plan).dispatch(plan), threads: (plan) => choose(plan).threads(plan) };
 }
 
 async function gate(parts: ForwardParts): Promise<Launch> {

@@ -44,6 +44,8 @@ export interface Plan {
   readonly sequences: number;
   readonly keys: number;
   readonly segments: number;
+  /** Of the segment that has most. */
+  readonly segmentRows: number;
   readonly rankQuads: number;
   /** Rows of v that shrink writes: rows times their parts. */
   readonly vRows: number;
@@ -95,6 +97,7 @@ export function createPlanner(layout: StepLayout): (items: readonly StepItem[]) 
       sequences: items.length,
       keys: items.reduce((most, { start, count }) => Math.max(most, start + count), 0),
       segments: segments.count,
+      segmentRows: segments.mostRows,
       rankQuads: segments.rankQuads,
       vRows: segments.vRows,
       logitRows: logits.count,
@@ -141,8 +144,9 @@ function writeSegments(
   items: readonly StepItem[],
   order: readonly number[],
   rowOf: readonly number[],
-): { count: number; rankQuads: number; vRows: number } {
+): { count: number; mostRows: number; rankQuads: number; vRows: number } {
   let count = 0;
+  let mostRows = 0;
   let partCount = 0;
   let rankQuads = 0;
   let vRows = 0;
@@ -162,6 +166,7 @@ function writeSegments(
         words[at + 2] = partCount;
         words[at + 3] = parts.length;
         words[at + 4] = vRows;
+        mostRows = Math.max(mostRows, rowCount);
         vRows += rowCount * parts.length;
       }
       for (const part of parts) {
@@ -173,7 +178,7 @@ function writeSegments(
     }
     first = next;
   }
-  return { count, rankQuads, vRows };
+  return { count, mostRows, rankQuads, vRows };
 }
 
 /** Logit rows that JS reads come first, so that one copy of a prefix brings them back. */

@@ -7,7 +7,7 @@ import { record } from '../../src/gpu/recorder.ts';
 import type { PoolType, WeightType } from '../../src/kernels/libraries.ts';
 import { stepLayout } from '../../src/kernels/step-layout.ts';
 import { PLAIN } from '../../src/kernels/plain.ts';
-import { NARROW, type KernelSet } from '../../src/kernels/variants.ts';
+import { NARROW, NARROW_QUADS, type KernelSet } from '../../src/kernels/variants.ts';
 import { wideKernels } from '../../src/kernels/wide.ts';
 import { createActivations } from '../../src/model/activations.ts';
 import type { ModelConfig } from '../../src/model/config.ts';
@@ -52,6 +52,7 @@ const CHOICES = ['yes', 'no'] as const;
 /** Every set of kernels with every combination of what a device may have and an engine may ask for. */
 const SETS: readonly { readonly set: string; readonly kernels: KernelSet }[] = [
   { set: 'narrow', kernels: NARROW },
+  { set: 'narrow, quads', kernels: NARROW_QUADS },
   { set: 'plain', kernels: PLAIN },
   ...CHOICES.flatMap((subgroups) =>
     CHOICES.flatMap((f16) =>
@@ -83,7 +84,7 @@ function emptyWeights(buffers: Buffers, config: ModelConfig, { groups }: ModelSh
   return { embedding, head: embedding, finalNorm: buffer, layers: Array.from({ length: config.layers }, () => layer) };
 }
 
-/** Steps' worth of numbers: one row takes matmul-row, several take matmul-tile; samplers with options have kernels of their own. */
+/** Steps' worth of numbers: one row takes matmul-row, a few take matmul-few, more take matmul-tile; samplers with options have kernels of their own. */
 function planOf(rows: number, options: number): Plan {
   const nothing = { words: new Uint32Array(0), logitRowOf: [], samplerOf: [], readRows: 0, vRows: rows };
   return {
@@ -92,6 +93,7 @@ function planOf(rows: number, options: number): Plan {
     sequences: rows,
     keys: 200,
     segments: 1,
+    segmentRows: rows,
     rankQuads: 2,
     logitRows: rows,
     samplers: 1,
@@ -148,7 +150,7 @@ await describeNull('the forward pass', (provider) => {
     });
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();
-    for (const plan of [planOf(1, 0), planOf(8, 1)]) {
+    for (const plan of [planOf(1, 0), planOf(3, 0), planOf(8, 1)]) {
       for (const launch of launches) record(pass, launch.dispatch(plan), launch.threads(plan));
     }
     pass.end();

@@ -53,6 +53,11 @@ describe.each([...KERNELS].map(([name, kernel]) => ({ name, kernel })))('$name',
     }
   });
 
+  test('reads at run time what its module says', () => {
+    const members = [...code(kernel.source).matchAll(/\bshape\.(\w+)/g)].map((match) => match[1]!.toUpperCase());
+    expect([...new Set(members)].sort()).toEqual((kernel.runtime ?? []).toSorted());
+  });
+
   test('says in its comment what it takes from outside', () => {
     const { names, libraries } = fromOutside(kernel.source);
     const set = librarySets(libraries)[0]!;

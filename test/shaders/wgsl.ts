@@ -45,10 +45,11 @@ export function librarySets(patterns: readonly string[]): string[][] {
   return sets;
 }
 
-/** UPPER_CASE names that a text uses and does not declare, but WORKGROUP_SIZE, which every specialisation has. */
+/** UPPER_CASE names that a text uses and does not declare, but WORKGROUP_SIZE, which every specialisation has; `shape.width8` is WIDTH8. */
 export function undeclared(text: string): Set<string> {
   const bare = code(text);
   const declared = new Set(['WORKGROUP_SIZE', ...[...bare.matchAll(/\b(?:const|alias|override)\s+(\w+)/g)].map((match) => match[1]!)]);
   const used = [...bare.matchAll(/\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*\b/g)].map((match) => match[0]);
-  return new Set(used.filter((name) => !declared.has(name)));
+  const members = [...bare.matchAll(/\bshape\.(\w+)/g)].map((match) => match[1]!.toUpperCase());
+  return new Set([...used.filter((name) => !declared.has(name)), ...members]);
 }

@@ -35,7 +35,7 @@ const RANKS: readonly (readonly number[])[] = [
 const EMPTY_SLOTS = 2;
 const RANK = 64;
 
-type LoraKernels = Pick<KernelSet, 'shrink' | 'expand'>;
+type LoraKernels = Pick<KernelSet, 'shrink' | 'expand' | 'shrinkOne' | 'expandOne'>;
 
 interface Adapters {
   readonly kernels: LoraKernels;
@@ -132,19 +132,22 @@ async function runBatch(harness: Harness, adapters: Adapters, { rows, segments, 
   const libraries = [...COMMON, POOL[type], DESCRIPTORS];
   const shared = { step: stepWords({ rows: plainRows(rows), segments, rank: RANK }), descriptors, pool };
   const v = poison((vRows(segments) + 4) * SITES * splits * RANK, 'output');
+  const areSingle = segments.every(({ rowCount }) => rowCount === 1);
+  const shrink = (areSingle && kernels.shrinkOne) || kernels.shrink;
+  const expand = (areSingle && kernels.expandOne) || kernels.expand;
   const shrunk = await harness.run({
-    kernel: kernels.shrink.kernel,
+    kernel: shrink.kernel,
     constants: { ...STEP, ...sites, WIDTH4: width / 4, STRIDE4: xStride / 4, SPLIT4: SPLIT_COLUMNS / 4 },
     libraries,
     buffers: { ...shared, x, v },
-    threads: kernels.shrink.threads({ segments: segments.length, sites: SITES, splits, rankQuads: RANK / 4 }),
+    threads: shrink.threads({ segments: segments.length, sites: SITES, splits, rankQuads: RANK / 4 }),
   });
   const expanded = await harness.run({
-    kernel: kernels.expand.kernel,
+    kernel: expand.kernel,
     constants: { ...STEP, ...sites, OUT4: OUT / 4, Y_STRIDE4: Y_STRIDE / 4 },
     libraries,
     buffers: { ...shared, v: shrunk.v, y },
-    threads: kernels.expand.threads({ segments: segments.length, out4: OUT / 4 }),
+    threads: expand.threads({ segments: segments.length, out4: OUT / 4 }),
   });
   return { before: { v, y }, v: shrunk.v, y: expanded.y };
 }

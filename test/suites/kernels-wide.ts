@@ -1,11 +1,10 @@
-import { openGpu } from '../../src/gpu/device.ts';
-import type { GpuProvider } from '../../src/engine/types.ts';
-import { wideKernels, type WideFeatures } from '../../src/kernels/wide.ts';
+import { wideKernels } from '../../src/kernels/wide.ts';
 import { SHAPES } from './kernel-paging.ts';
 import { attentionCases } from './kernels-attention.ts';
 import { matmulCases, normCases } from './kernels-dense.ts';
 import { openHarness, type Harness } from './kernel-harness.ts';
 import { loraCases } from './kernels-lora.ts';
+import { needs } from './kernels-needs.ts';
 import type { Case, Environment } from './suite.ts';
 
 /** Groups of more heads than a workgroup has queries for, whole and with a rest, and wide heads. */
@@ -43,27 +42,4 @@ export function wideCases({ gpu }: Pick<Environment, 'gpu'>): Case[] {
     ...needing('f16', matmulCases(harness, { forms: [halfTile!], tolerance: 2e-3, types: ['f32', 'q4'] })),
   ];
   return cases.map((each) => ({ ...each, takes: 'minutes' }));
-}
-
-/** Cases that pass where the device does not have the feature. */
-function needs(provider: GpuProvider): (feature: keyof WideFeatures, cases: readonly Case[]) => Case[] {
-  let opened: Promise<WideFeatures> | undefined;
-  const told = new Set<string>();
-  return (feature, cases) =>
-    cases.map(({ name, run }) => ({
-      name,
-      run: async () => {
-        opened ??= featuresOf(provider);
-        if ((await opened)[feature] === 'yes') return run();
-        if (!told.has(feature)) console.warn(`SKIPPED ${name} and others: this device has no ${feature}`);
-        told.add(feature);
-      },
-    }));
-}
-
-/** What the provider's device has for wide kernels. */
-export async function featuresOf(provider: GpuProvider): Promise<WideFeatures> {
-  const { device, features } = await openGpu(provider);
-  device.destroy();
-  return features;
 }

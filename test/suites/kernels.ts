@@ -1,9 +1,11 @@
+import { NARROW, NARROW_QUADS } from '../../src/kernels/variants.ts';
 import { openHarness, type Harness } from './kernel-harness.ts';
 import { adjustCases } from './kernels-adjust.ts';
 import { attentionCases } from './kernels-attention.ts';
-import { denseCases } from './kernels-dense.ts';
+import { denseCases, matmulCases } from './kernels-dense.ts';
 import { filterCases } from './kernels-filter.ts';
 import { loraCases } from './kernels-lora.ts';
+import { needs } from './kernels-needs.ts';
 import { ropeCases } from './kernels-rope.ts';
 import { sampleCases } from './kernels-sample.ts';
 import type { Case, Environment } from './suite.ts';
@@ -13,5 +15,10 @@ export function kernelCases({ gpu }: Pick<Environment, 'gpu'>): Case[] {
   let opened: Promise<Harness> | undefined;
   const harness = (): Promise<Harness> => (opened ??= openHarness(gpu));
   const suites = [denseCases, loraCases, ropeCases, attentionCases, sampleCases, filterCases, adjustCases];
-  return suites.flatMap((cases) => cases(harness));
+  const both = [...NARROW.matmul, ...NARROW_QUADS.matmul].map(({ variant }) => variant);
+  const quads = [
+    ...matmulCases(harness, { forms: both, tolerance: 1e-5, types: ['f32', 'bf16', 'q4'] }),
+    ...loraCases(harness, NARROW_QUADS),
+  ];
+  return [...suites.flatMap((cases) => cases(harness)), ...needs(gpu)('subgroups', quads)];
 }

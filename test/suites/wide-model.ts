@@ -5,7 +5,7 @@ import { LLAMA, LLAMA_ADAPTERS } from './adapters.ts';
 import { prompt, sameBits } from './batching.ts';
 import { openDirectModel, promptChunk, type DirectModel } from './direct-model.ts';
 import { folder } from './fixtures.ts';
-import { featuresOf } from './kernels-wide.ts';
+import { featuresOf } from './kernels-needs.ts';
 import { checkRawLogits, FAMILIES } from './parity.ts';
 import type { Case, Environment } from './suite.ts';
 import { checkPosition, tolerance, type Precision } from './tolerance.ts';

@@ -1,5 +1,5 @@
 import { defineKernel } from '../../../src/gpu/kernel.ts';
-import { MATMUL_CONSTANTS } from '../../../src/kernels/matmul-tile.ts';
+import { MATMUL_CONSTANTS } from '../../../src/kernels/matmul-row.ts';
 import type { MatmulVariant } from '../../../src/kernels/variants.ts';
 
 /** A way to compute `y = x · Wᵀ` without workgroup memory. */
@@ -42,7 +42,7 @@ function sourceOf({ rows, quads, unroll, sums, neighbours }: MatmulForm): string
   const outs = quads * 4;
   const load = (u: number): string => `    {
       let at = k + ${u}u;
-${lines(outs, (o) => `      let w${o} = load_weights(w_${o} + at);`)}
+${lines(outs, (o) => `      let w${o} = load_weights(w_${o} + at, SCALES_AT);`)}
 ${lines(rows, (r) => `      let lo${r} = x[x_${r} + 2u * at];\n      let hi${r} = x[x_${r} + 2u * at + 1u];`)}
 ${lines(rows, (r) => (sums === 'dot' ? dots(r, quads) : lanes(r, outs)))}
     }`;
