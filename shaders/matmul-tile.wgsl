@@ -38,17 +38,13 @@ fn add_four(s: Sums, w: Columns, v: vec4f) -> Sums {
 
 fn add_eight(s: Sums, w: Block, lo: vec4f, hi: vec4f) -> Sums { return add_four(add_four(s, w.lo, lo), w.hi, hi); }
 
-fn store(row: u32, rows: u32, n: u32, value: Sums) {
+// One place in the text that stores a quad, whether it adds or not: devices that run on the CPU go through both sides of a branch.
+fn store(row: u32, rows: u32, n: u32, value: vec4f) {
   if (row >= rows || n >= shape.out4) { return; }
   let at = row * shape.y_stride4 + shape.out_at4 + n;
-  let has_second = n + 1u < shape.out4;
-  if (shape.add != 0u) {
-    y[at] += value.a;
-    if (has_second) { y[at + 1u] += value.b; }
-  } else {
-    y[at] = value.a;
-    if (has_second) { y[at + 1u] = value.b; }
-  }
+  var sum = value;
+  if (shape.add != 0u) { sum += y[at]; }
+  y[at] = sum;
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -62,7 +58,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
   let width8 = shape.width8;
   let w0 = min(n, shape.out4 - 1u) * 4u * width8;
   let w1 = min(n + 1u, shape.out4 - 1u) * 4u * width8;
-  let x0 = min(row + 0u, rows - 1u) * width8 * 2u;
+  let x0 = row * width8 * 2u;
   let x1 = min(row + 1u, rows - 1u) * width8 * 2u;
   let x2 = min(row + 2u, rows - 1u) * width8 * 2u;
   let x3 = min(row + 3u, rows - 1u) * width8 * 2u;
@@ -106,12 +102,20 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
     s6 = add_eight(s6, far, third(held6), fourth(held6));
     s7 = add_eight(s7, far, third(held7), fourth(held7));
   }
-  store(row + 0u, rows, n, s0);
-  store(row + 1u, rows, n, s1);
-  store(row + 2u, rows, n, s2);
-  store(row + 3u, rows, n, s3);
-  store(row + 4u, rows, n, s4);
-  store(row + 5u, rows, n, s5);
-  store(row + 6u, rows, n, s6);
-  store(row + 7u, rows, n, s7);
+  store(row, rows, n, s0.a);
+  store(row, rows, n + 1u, s0.b);
+  store(row + 1u, rows, n, s1.a);
+  store(row + 1u, rows, n + 1u, s1.b);
+  store(row + 2u, rows, n, s2.a);
+  store(row + 2u, rows, n + 1u, s2.b);
+  store(row + 3u, rows, n, s3.a);
+  store(row + 3u, rows, n + 1u, s3.b);
+  store(row + 4u, rows, n, s4.a);
+  store(row + 4u, rows, n + 1u, s4.b);
+  store(row + 5u, rows, n, s5.a);
+  store(row + 5u, rows, n + 1u, s5.b);
+  store(row + 6u, rows, n, s6.a);
+  store(row + 6u, rows, n + 1u, s6.b);
+  store(row + 7u, rows, n, s7.a);
+  store(row + 7u, rows, n + 1u, s7.b);
 }

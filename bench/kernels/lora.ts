@@ -1,7 +1,7 @@
 import { COMMON, DESCRIPTORS, POOL } from '../../src/kernels/libraries.ts';
 import { SPLIT_COLUMNS } from '../../src/kernels/lora-shrink.ts';
 import { stepConstants } from '../../src/kernels/step-layout.ts';
-import { NARROW, type ExpandVariant, type ShrinkVariant } from '../../src/kernels/variants.ts';
+import type { ExpandVariant, KernelSet, ShrinkVariant } from '../../src/kernels/variants.ts';
 import { padded, type Group } from '../../src/model/shape.ts';
 import type { LoraSegment } from '../../test/reference/lora.ts';
 import { loraExpand as expandTwin } from '../../test/reference/lora-expand.ts';
@@ -176,12 +176,13 @@ export async function loraRows(bench: Bench): Promise<Row[]> {
   return rows;
 }
 
-async function rowsOfLayer({ bed, ceilings, pairs }: Bench, name: string, sites: readonly Site[], batch: Batch): Promise<Row[]> {
+async function rowsOfLayer({ bed, ceilings, pairs, kernels }: Bench, name: string, sites: readonly Site[], batch: Batch): Promise<Row[]> {
   const all: { readonly kind: 'shrink' | 'expand'; readonly timed: Timed; readonly demand: Demand }[] = [];
+  const shipped = shippedFor(kernels, batch);
   for (const site of sites) {
     const demands = demandsOf(site, batch);
-    all.push({ kind: 'shrink', timed: await verifiedShrink(bed, site, batch, NARROW.shrink), demand: demands.shrink });
-    all.push({ kind: 'expand', timed: await verifiedExpand(bed, site, batch, NARROW.expand), demand: demands.expand });
+    all.push({ kind: 'shrink', timed: await verifiedShrink(bed, site, batch, shipped.shrink), demand: demands.shrink });
+    all.push({ kind: 'expand', timed: await verifiedExpand(bed, site, batch, shipped.expand), demand: demands.expand });
   }
   for (const { timed } of all) await bed.time(timed);
   const found: { shrink: number; expand: number; floor: number; launches: number }[] = [];
@@ -201,6 +202,12 @@ async function rowsOfLayer({ bed, ceilings, pairs }: Bench, name: string, sites:
     { name, value: more.shrink + more.expand, unit: 'ms', ...more, segments: batch.segments.length },
     gate({ name: `${name}: shrink and expand of floor`, value, unit: 'ratio', ...spread }, '<= 1.6'),
   ];
+}
+
+/** What a model takes for such a step. */
+function shippedFor({ shrink, shrinkOne, expand, expandOne }: KernelSet, { segments }: Batch) {
+  const areSingle = segments.every(({ rowCount }) => rowCount === 1);
+  return { shrink: (areSingle && shrinkOne) || shrink, expand: (areSingle && expandOne) || expand };
 }
 
 const FORM = { quads: 1, workgroup: 64, rows: 'inside', unroll: 1 } as const;
@@ -235,7 +242,7 @@ const EXPANDS = [
 /** Shrink and expand against other ways to compute them. */
 export async function loraVariants(bench: Bench): Promise<Row[]> {
   const rows: Row[] = [];
-  const { bed } = bench;
+  const { bed, kernels } = bench;
   for (const model of MODELS) {
     const { gateUp, down } = shapeOf(model).groups;
     for (const group of [gateUp, down]) {
@@ -247,12 +254,13 @@ export async function loraVariants(bench: Bench): Promise<Row[]> {
         [MOST_ROWS, 'distinct'],
       ] as const) {
         const batch = batchOf(bed, popularity, count, 16);
+        const shipped = shippedFor(kernels, batch);
         const what = `${model.name} ${group.name}, ${count} rows, ${popularity}`;
         const shrinks = [];
-        for (const variant of [NARROW.shrink, ...SHRINKS.map(shrinkVariant)])
+        for (const variant of [shipped.shrink, ...SHRINKS.map(shrinkVariant)])
           shrinks.push({ name: variant.name, timed: await verifiedShrink(bed, site, batch, variant) });
         const expands = [];
-        for (const variant of [NARROW.expand, ...EXPANDS.map(expandVariant)])
+        for (const variant of [shipped.expand, ...EXPANDS.map(expandVariant)])
           expands.push({ name: variant.name, timed: await verifiedExpand(bed, site, batch, variant) });
         rows.push(...(await rowsOfContest(bench, { name: `lora-variants/shrink, ${what}`, alternatives: shrinks })));
         rows.push(...(await rowsOfContest(bench, { name: `lora-variants/expand, ${what}`, alternatives: expands })));

@@ -1,8 +1,9 @@
-import { COMMON, planeLayout, WEIGHTS } from '../../src/kernels/libraries.ts';
+import { COMMON, planeLayout, WEIGHTS, type WeightType } from '../../src/kernels/libraries.ts';
 import { stepConstants } from '../../src/kernels/step-layout.ts';
-import { NARROW, type MatmulVariant } from '../../src/kernels/variants.ts';
+import type { KernelSet, MatmulVariant } from '../../src/kernels/variants.ts';
 import { matmul as matmulTwin } from '../../test/reference/matmul.ts';
-import { bits, checkClose, loaded, poison, rounded, stored, uniform } from '../../test/suites/kernel-harness.ts';
+import { bits, checkClose, loaded, poison, uniform } from '../../test/suites/kernel-harness.ts';
+import { planeOf } from '../../test/suites/kernel-planes.ts';
 import { plainRows, stepWords } from '../../test/suites/kernel-step.ts';
 import type { Row } from '../report.ts';
 import type { Bed, Timed } from './bed.ts';
@@ -12,14 +13,12 @@ import { rowsOfContest, rowsOfSubjects, type Subject } from './rounds.ts';
 import { LAYOUT, MODELS, shapeOf } from './shapes.ts';
 import { matmulVariant } from './variants/matmul.ts';
 
-type Type = 'f32' | 'f16';
-
 /** One matmul with its data on the device and what has to come out. */
 interface Place {
   readonly rows: number;
   readonly width: number;
   readonly out: number;
-  readonly type: Type;
+  readonly type: WeightType;
   readonly step: GPUBuffer;
   readonly weights: GPUBuffer;
   readonly x: GPUBuffer;
@@ -31,15 +30,17 @@ const MOST_ROWS = 256;
 const TOLERANCE = 1e-5;
 
 /** Data of one plane for several numbers of rows; the twin computes all rows once. */
-function placesOf(bed: Bed, type: Type, width: number, out: number, rowCounts: readonly number[]): Place[] {
+function placesOf(bed: Bed, type: WeightType, width: number, out: number, rowCounts: readonly number[]): Place[] {
   const random = uniform(width + out);
-  const dtype = type === 'f32' ? 'F32' : 'F16';
-  const plane = rounded(random(out * width, 1 / Math.sqrt(width)), dtype);
+  const plane = planeOf(type, out, width, 1 / Math.sqrt(width), width + out);
   const most = Math.max(...rowCounts);
   const input = random(most * width, 1);
   const expected = new Float64Array(most * out);
-  matmulTwin({ x: input, weights: plane, rows: most, width, xStride: width, out, outAt: 0, yStride: out, output: 'replace' }, expected);
-  const weights = bed.buffer('weights', stored(plane, dtype));
+  matmulTwin(
+    { x: input, weights: plane.values, rows: most, width, xStride: width, out, outAt: 0, yStride: out, output: 'replace' },
+    expected,
+  );
+  const weights = bed.buffer('weights', plane.words);
   const x = bed.buffer('x', bits(input));
   return rowCounts.map((rows) => ({
     rows,
@@ -80,12 +81,12 @@ async function verified(bed: Bed, place: Place, variant: MatmulVariant): Promise
   return timed;
 }
 
-const shippedFor = (rows: number): MatmulVariant => NARROW.matmul.find(({ mostRows }) => rows <= mostRows)!.variant;
+const shippedFor = ({ matmul }: KernelSet, rows: number): MatmulVariant => matmul.find(({ mostRows }) => rows <= mostRows)!.variant;
 
-/** Weights once, x once, y once; loads in tiles of up to 8 rows and 8 outputs, f16 weights two vec4 to a load. */
-function demandOf(rows: number, width: number, out: number, type: Type): Demand {
+/** Weights once, x once, y once; loads in tiles of up to 8 rows and 8 outputs, of weights as many to a load as 16 bytes hold. */
+function demandOf(rows: number, width: number, out: number, type: WeightType): Demand {
   const flops = 2 * rows * width * out;
-  const perWeight = type === 'f32' ? 4 : 2;
+  const perWeight = planeLayout(type, out, width).bytes / (out * width);
   const tm = Math.min(rows, 8);
   const tn = 8;
   const both = tileLoads(flops, tm, tn);
@@ -99,17 +100,20 @@ function demandOf(rows: number, width: number, out: number, type: Type): Demand 
 
 const ROW_COUNTS: readonly number[] = [1, 8, 32, MOST_ROWS];
 
+/** Quantised planes go through the same kernels: the widest matmul shows what they cost. */
+const typesOf = (name: string): readonly WeightType[] => (name === 'gateUp' ? ['f32', 'f16', 'bf16', 'q8', 'q4', 'q4_1'] : ['f32', 'f16']);
+
 /** Base matmuls of both models' layers beside their floors. */
 export async function matmulRows(bench: Bench): Promise<Row[]> {
   const rows: Row[] = [];
   for (const model of MODELS) {
     const { groups } = shapeOf(model);
-    for (const type of ['f32', 'f16'] as const) {
-      for (const { name, inWidth, outWidth } of Object.values(groups)) {
+    for (const { name, inWidth, outWidth } of Object.values(groups)) {
+      for (const type of typesOf(name)) {
         const places = placesOf(bench.bed, type, inWidth, outWidth, ROW_COUNTS);
         const subjects: Subject[] = [];
         for (const place of places) {
-          const timed = await verified(bench.bed, place, shippedFor(place.rows));
+          const timed = await verified(bench.bed, place, shippedFor(bench.kernels, place.rows));
           const label = `matmul/${model.name} ${name} ${type}, ${place.rows} rows`;
           subjects.push({ name: label, timed, demand: demandOf(place.rows, inWidth, outWidth, type) });
         }
@@ -187,7 +191,7 @@ export async function matmulVariants(bench: Bench): Promise<Row[]> {
         if (model.name !== 'frontdesk' && (count === MOST_ROWS || name !== 'gateUp')) continue;
         const [place] = placesOf(bench.bed, 'f32', inWidth, outWidth, [count]);
         const alternatives = [];
-        for (const variant of [shippedFor(count), ...FORMS[kind].map(matmulVariant)]) {
+        for (const variant of [shippedFor(bench.kernels, count), ...FORMS[kind].map(matmulVariant)]) {
           alternatives.push({ name: variant.name, timed: await verified(bench.bed, place!, variant) });
         }
         rows.push(...(await rowsOfContest(bench, { name: `matmul-variants/${model.name} ${name}, ${count} rows`, alternatives })));

@@ -1,4 +1,7 @@
 import type { GpuProvider } from 'weblora';
+import { familiesOf } from '../../src/engine/kernel-choice.ts';
+import { openGpu } from '../../src/gpu/device.ts';
+import type { KernelSet } from '../../src/kernels/variants.ts';
 import { runParts, type Parts } from '../parts.ts';
 import type { Row } from '../report.ts';
 import { attentionRows, attentionVariants } from './attention.ts';
@@ -12,6 +15,8 @@ import { smallRows } from './small.ts';
 export interface Bench {
   readonly bed: Bed;
   readonly ceilings: CeilingMeter;
+  /** What an engine would take on this device. */
+  readonly kernels: KernelSet;
   /** Rounds of which each takes every alternative and the ceilings once. */
   readonly pairs: number;
 }
@@ -39,11 +44,18 @@ const PARTS: Readonly<Record<string, (bench: Bench) => Promise<readonly Row[]>>>
 
 export const PART_NAMES: readonly string[] = ['ceilings', ...Object.keys(PARTS)];
 
+async function shippedFor(provider: GpuProvider): Promise<KernelSet> {
+  const gpu = await openGpu(provider);
+  gpu.device.destroy();
+  const [preferred] = await familiesOf(gpu, 'auto', { precision: 'exact', deterministic: false });
+  return preferred!.set;
+}
+
 /** Everything that is measured on one device, in any runtime. */
 export async function measure(provider: GpuProvider, { only, pairs }: MeasureOptions): Promise<Measured> {
   const bed = await openBed(provider);
   const ceilings = await openCeilings(bed);
-  const bench = { bed, ceilings, pairs };
+  const bench = { bed, ceilings, pairs, kernels: await shippedFor(provider) };
   const parts: Parts = {
     ceilings: async () => ceilings.rows,
     ...Object.fromEntries(Object.entries(PARTS).map(([name, run]) => [name, () => run(bench)])),

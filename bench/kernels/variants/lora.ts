@@ -1,6 +1,6 @@
-import { defineKernel } from '../../../src/gpu/kernel.ts';
-import { loraExpand } from '../../../src/kernels/lora-expand.ts';
-import { loraShrink } from '../../../src/kernels/lora-shrink.ts';
+import { defineKernel, type Kernel } from '../../../src/gpu/kernel.ts';
+import { EXPAND_CONSTANTS, loraExpand } from '../../../src/kernels/lora-expand.ts';
+import { loraShrink, SHRINK_CONSTANTS } from '../../../src/kernels/lora-shrink.ts';
 import type { ExpandVariant, ShrinkVariant } from '../../../src/kernels/variants.ts';
 
 export interface LoraForm {
@@ -44,6 +44,17 @@ function byRows({ rows }: LoraForm, loop: (rows: number, guard: string) => strin
   case 2u: {\n${loop(3, '')}\n}
   default: {\n${loop(4, '')}\n}
 }`;
+}
+
+/** Another text for a kernel's buffers, its shapes written into it. */
+function variantOf<Binding extends string>(
+  { buffers }: Kernel<Binding>,
+  constants: readonly string[],
+  label: string,
+  source: string,
+  { workgroup: workgroupSize }: LoraForm,
+): Kernel<Binding> {
+  return defineKernel({ label, source, buffers, constants, workgroupSize });
 }
 
 export function shrinkVariant(form: LoraForm): ShrinkVariant {
@@ -100,7 +111,7 @@ ${lines(4, (r) => lines(own, (q) => `    if (last >= ${r}u && quad + ${q}u < str
   const name = named(form);
   return {
     name,
-    kernel: defineKernel({ ...loraShrink, label: `lora-shrink ${name}`, source, workgroupSize: form.workgroup }),
+    kernel: variantOf(loraShrink, SHRINK_CONSTANTS, `lora-shrink ${name}`, source, form),
     threads: ({ segments, sites, splits, rankQuads }) => segments * sites * splits * Math.ceil(rankQuads / own),
   };
 }
@@ -191,7 +202,7 @@ ${form.sites === 'all' ? expandAll(form) : expandOwn(form)}
   const name = `${named(form)}, ${form.sites} sites`;
   return {
     name,
-    kernel: defineKernel({ ...loraExpand, label: `lora-expand ${name}`, source, workgroupSize: form.workgroup }),
+    kernel: variantOf(loraExpand, EXPAND_CONSTANTS, `lora-expand ${name}`, source, form),
     threads: ({ segments, out4 }) => segments * Math.ceil(out4 / form.quads),
   };
 }
