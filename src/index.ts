@@ -1,6 +1,8 @@
 export { createEngine } from './openai/create.ts';
 export { diagnose } from './engine/diagnose.ts';
 export type { DiagnoseOptions, DoctorCheck, DoctorReport, DoctorTiming } from './engine/doctor-report.ts';
+export { profile } from './engine/profile.ts';
+export type { ProfiledKernel, ProfiledStep, ProfileOptions, ProfileReport } from './engine/profile-report.ts';
 export { connectEngine } from './rpc/connect.ts';
 export { indexedDbStore } from './adapters/store-idb.ts';
 export { WebLoraError } from './errors.ts';

@@ -9,7 +9,7 @@ import { bindRun, type BoundRun, type Candidate } from './kernel-runs.ts';
 export interface Clock {
   readonly kind: 'timestamps' | 'results';
   /** Milliseconds of one of so many repetitions in one pass. */
-  time(run: BoundRun, repeats: number): Promise<number>;
+  time(run: Pick<BoundRun, 'dispatches'>, repeats: number): Promise<number>;
   destroy(): void;
 }
 

@@ -10,9 +10,9 @@ import type { KernelSet } from '../kernels/variants.ts';
 import { createActivations, ropeTable, stageNumbers } from './activations.ts';
 import type { ModelConfig } from './config.ts';
 import type { StepItem } from './plan.ts';
-import { createRunner, type ItemOutput, type Runner } from './runner.ts';
+import { createRunner, type ItemOutput, type PreparedStep, type Runner } from './runner.ts';
 import { modelShape, type ModelShape } from './shape.ts';
-import { placeWeights, type Quantization } from './weights.ts';
+import { placeWeights, type ModelWeights, type Quantization } from './weights.ts';
 
 /** What is decided before anything is built. */
 export interface ModelSettings {
@@ -33,11 +33,12 @@ export interface ModelSettings {
   readonly nudge?: 'none' | 'submit';
 }
 
-export type { ItemOutput } from './runner.ts';
+export type { ItemOutput, PreparedStep } from './runner.ts';
 
 export interface Model {
   readonly config: ModelConfig;
   readonly shape: ModelShape;
+  readonly weights: ModelWeights;
   readonly pool: PoolMemory;
   readonly contextLength: number;
   /** Rows of logits that one step can compute. */
@@ -58,6 +59,8 @@ export interface Model {
    * from `adjustRows` on, and for tokens outside the vocabulary.
    */
   setAdjust(slot: number, prompt: readonly number[], generated: readonly number[], bias: Readonly<Record<number, number>>): void;
+  /** Tells the GPU what a step is, and no more: whoever takes steps apart records its launches, alone or together, until the next step. */
+  prepare(items: readonly StepItem[]): PreparedStep;
   /** Records and submits one step, waiting for nothing; resolves with each item's output when it has come back. */
   submit(items: readonly StepItem[]): Promise<readonly ItemOutput[]>;
   /** Pipelines that were compiled so far. */
@@ -130,6 +133,7 @@ async function build(
     ...runner,
     config,
     shape,
+    weights,
     pool,
     contextLength: size.contextLength,
     logitRows: layout.limits.logitRows,

@@ -18,6 +18,12 @@ export interface ItemOutput {
   readonly logits: readonly Float32Array[];
 }
 
+/** A step that the device was told of: its launches, as they are until something grows. */
+export interface PreparedStep {
+  readonly plan: Plan;
+  readonly launches: readonly Launch[];
+}
+
 /** What runs steps, and grows for what they need. */
 export interface Runner {
   readonly adjustRows: number;
@@ -25,6 +31,7 @@ export interface Runner {
   reserveRank(rank4: number): Promise<void>;
   reserveAdjust(): Promise<void>;
   setAdjust(slot: number, prompt: readonly number[], generated: readonly number[], bias: Readonly<Record<number, number>>): void;
+  prepare(items: readonly StepItem[]): PreparedStep;
   submit(items: readonly StepItem[]): Promise<readonly ItemOutput[]>;
 }
 
@@ -57,22 +64,28 @@ export async function createRunner(
     return adjust;
   };
 
+  const prepare = (items: readonly StepItem[]): PreparedStep => {
+    for (const { slot, sampler } of items) if (sampler?.adjusts === 'yes') adjustOf(slot);
+    const step = plan(items);
+    if (step.vRows * step.rankQuads > grown.vQuads()) {
+      throw new RangeError(`A step of ${step.vRows} rows and parts of rank ${step.rankQuads * 4} is more than one binding holds`);
+    }
+    device.queue.writeBuffer(a.step, 0, step.words);
+    return { plan: step, launches: grown.launches() };
+  };
+
   return {
     adjustRows: table.rows,
     partsPerRow: () => Math.min(MAX_PARTS, Math.floor(grown.vRows() / layout.limits.rows)),
     reserveRank: grown.reserveRank,
     reserveAdjust: grown.reserveAdjust,
     setAdjust: (slot, prompt, generated, bias) => table.write(adjustOf(slot), slot, prompt, generated, bias),
+    prepare,
     submit: (items) => {
-      for (const { slot, sampler } of items) if (sampler?.adjusts === 'yes') adjustOf(slot);
-      const step = plan(items);
-      if (step.vRows * step.rankQuads > grown.vQuads()) {
-        throw new RangeError(`A step of ${step.vRows} rows and parts of rank ${step.rankQuads * 4} is more than one binding holds`);
-      }
-      device.queue.writeBuffer(a.step, 0, step.words);
+      const { plan: step, launches } = prepare(items);
       const encoder = device.createCommandEncoder();
       const pass = encoder.beginComputePass();
-      recordForward(pass, grown.launches(), step);
+      recordForward(pass, launches, step);
       pass.end();
       const back = copyResults(encoder, a, step, ring);
       device.queue.submit([encoder.finish()]);

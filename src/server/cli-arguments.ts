@@ -1,8 +1,10 @@
 import { resolve } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { baseNames } from '../openai/models.ts';
+import { doctorArguments, doctorCommand, type DoctorArguments, type DoctorOptions, type ProfileArguments } from './cli-doctor-arguments.ts';
 import { between, byteCount, filled, integer, loraModule, positive, type LoraModule } from './cli-values.ts';
 
+export type { DoctorArguments, ProfileArguments } from './cli-doctor-arguments.ts';
 export type { LoraModule } from './cli-values.ts';
 
 /** See `EngineOptions.kernels`. */
@@ -60,15 +62,6 @@ export interface BatchArguments extends ModelArguments {
   readonly output: string;
 }
 
-/** `weblora doctor`. */
-export interface DoctorArguments {
-  readonly command: 'doctor';
-  /** Where the report goes as JSON; `-` is standard output. */
-  readonly json: string | undefined;
-  readonly software: boolean;
-  readonly debug: boolean;
-}
-
 /** Nothing to run: help was printed (0), or what is wrong with the words (2). */
 export interface Ended {
   readonly command: 'ended';
@@ -76,7 +69,7 @@ export interface Ended {
 }
 
 /** What any command asks for. */
-export type Arguments = ChatArguments | BatchArguments | DoctorArguments | Ended;
+export type Arguments = ChatArguments | BatchArguments | DoctorArguments | ProfileArguments | Ended;
 
 /** Where help and usage errors are written. */
 export interface UsageOutput {
@@ -102,8 +95,8 @@ export function parseArguments(words: readonly string[], output: UsageOutput): A
     const { model, input, output: target } = options;
     parsed = { command: 'run-batch', ...modelArguments(model, options, command), input, output: target };
   });
-  doctorCommand(program).action(({ json, software = false, debug = false }: DoctorOptions) => {
-    parsed = { command: 'doctor', json, software, debug };
+  doctorCommand(program).action((options: DoctorOptions, command: Command) => {
+    parsed = doctorArguments(options, command);
   });
   try {
     program.parse(words, { from: 'user' });
@@ -188,21 +181,6 @@ function batchCommand(program: Command): Command {
     .requiredOption('-o, --output <file>', 'where the records go ("-": standard output)', filled)
     .requiredOption('--model <model>', 'folder, address or hub id of the base model', filled);
   return withModelOptions(command);
-}
-
-interface DoctorOptions {
-  readonly json?: string;
-  readonly software?: boolean;
-  readonly debug?: boolean;
-}
-
-function doctorCommand(program: Command): Command {
-  return program
-    .command('doctor')
-    .description('check every kernel on this device against plain loops, time them, and report')
-    .option('--json <file>', 'the report, to be sent to us ("-": standard output, in place of the text)', filled)
-    .option('--software', 'look at the processor even where there is a GPU')
-    .option('--debug', 'print stack traces');
 }
 
 function withModelOptions(command: Command): Command {

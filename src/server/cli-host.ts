@@ -1,4 +1,5 @@
 import type { DiagnoseOptions, DoctorReport } from '../engine/doctor-report.ts';
+import type { ProfileOptions, ProfileReport } from '../engine/profile-report.ts';
 import type { CoreEngine, EngineOptions, GpuProvider } from '../engine/types.ts';
 
 /** A stream that text is written to: standard output, standard error, or a test's. */
@@ -22,6 +23,7 @@ export interface Host {
   readonly dawn: (options: { software?: boolean; onNotice?: (line: string) => void }) => Promise<GpuProvider>;
   readonly createEngine: (options: EngineOptions) => Promise<CoreEngine>;
   readonly diagnose: (options: DiagnoseOptions) => Promise<DoctorReport>;
+  readonly profile: (options: ProfileOptions) => Promise<ProfileReport>;
 }
 
 /** Writes text and waits until the stream has taken it. Rejects with the stream's error: `EPIPE` where the reader has gone. */

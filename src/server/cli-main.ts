@@ -3,6 +3,7 @@ import { parseArguments } from './cli-arguments.ts';
 import { runBatchFile } from './cli-batch.ts';
 import { runChat } from './cli-chat.ts';
 import { runDoctor } from './cli-doctor.ts';
+import { runProfile } from './cli-profile.ts';
 import { say } from './cli-host.ts';
 import type { Host } from './cli-host.ts';
 
@@ -24,6 +25,7 @@ export async function main(words: readonly string[], host: Host): Promise<number
   if (args.command === 'ended') return args.exitCode;
   try {
     if (args.command === 'doctor') return await runDoctor(args, host);
+    if (args.command === 'profile') return await runProfile(args, host);
     return args.command === 'chat' ? await runChat(args, host) : await runBatchFile(args, host);
   } catch (error) {
     if (host.signal.aborted) return INTERRUPTED;

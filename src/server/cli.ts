@@ -28,6 +28,7 @@ const exitCode = await main(process.argv.slice(2), {
   dawn: async (options) => (await import('../node.ts')).dawn(options),
   createEngine: async (options) => (await import('../engine/engine.ts')).createEngine(options),
   diagnose: async (options) => (await import('../engine/diagnose.ts')).diagnose(options),
+  profile: async (options) => (await import('../engine/profile.ts')).profile(options),
 });
 // Dawn keeps the process alive; pipes may still hold text.
 for (const stream of [process.stdout, process.stderr]) await new Promise<void>((resolve) => stream.write('', () => resolve()));

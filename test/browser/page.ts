@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import type { BrowserContextOptions, Page } from 'playwright';
 import { diagnose } from '../../src/engine/diagnose.ts';
+import { profile } from '../../src/engine/profile.ts';
 import { createEngine } from '../../src/engine/engine.ts';
 import { dawn } from '../../src/node.ts';
 import type { BatchRecord } from '../../src/openai/batch.ts';
@@ -115,5 +116,16 @@ function host(said: string[]): Parameters<typeof main>[1] {
   });
   const nothing = (async function* () {})();
   const { signal } = new AbortController();
-  return { version: 'test', stdin: nothing, stdout: output, stderr: output, signal, terminal: 'plain', dawn, createEngine, diagnose };
+  return {
+    version: 'test',
+    stdin: nothing,
+    stdout: output,
+    stderr: output,
+    signal,
+    terminal: 'plain',
+    dawn,
+    createEngine,
+    diagnose,
+    profile,
+  };
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { attemptsOf, ceilingBytes } from '../../src/engine/profile-ceilings.ts';
 import { createBuffers, type Buffers } from '../../src/gpu/buffers.ts';
 import { openGpu, type Gpu } from '../../src/gpu/device.ts';
 import { createPipelines, type Pipelines } from '../../src/gpu/pipelines.ts';
@@ -160,7 +161,23 @@ await describeNull('the forward pass', (provider) => {
     buffers.destroy();
   });
 
-  test('uses every kernel there is', () => {
-    expect([...compiled].sort()).toEqual([...KERNELS.keys()].sort());
+  const isCeiling = (name: string): boolean => name.startsWith('ceiling-');
+
+  test('uses every kernel there is, but those that ceilings are measured with', () => {
+    expect([...compiled].sort()).toEqual([...KERNELS.keys()].filter((name) => !isCeiling(name)).sort());
+  });
+
+  const attempts = [true, false].flatMap((software) =>
+    attemptsOf(software, [ceilingBytes(software, 1).source]).map((attempt) => ({ software, ...attempt })),
+  );
+
+  test.each(attempts)('ceilings compile: $kind, $label, software $software', async ({ kernel, constants }) => {
+    await pipelines.get(kernel, { constants, libraries: [] });
+    expect(gpu.failure()).toBeUndefined();
+  });
+
+  test('every ceiling is tried', () => {
+    const tried = new Set(attempts.map(({ kernel }) => kernel.label));
+    expect([...tried].sort()).toEqual([...KERNELS.keys()].filter(isCeiling).sort());
   });
 });
