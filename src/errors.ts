@@ -4,7 +4,7 @@ export type ErrorCode =
   | 'file_missing' // no such file in the folder, or no such folder
   | 'file_unreadable' // the file is there and cannot be read (permission, network, HTTP status)
   | 'file_truncated' // fewer bytes than the file's own header promises
-  | 'file_corrupt' // other bytes than the hub says that the file has: size or hash differ, twice
+  | 'file_corrupt' // it arrived whole, twice, and its hash is not the one that the hub gives
   | 'file_invalid' // not in the format its name says: JSON that does not parse, a field of the wrong type
   | 'safetensors_header' // the header is too long, is no JSON, or an entry of it is malformed
   | 'safetensors_offsets' // offsets overlap, leave holes, leave the file, or contradict shape and type
