@@ -2,12 +2,11 @@ import { fileURLToPath } from 'node:url';
 import { createEngine } from 'weblora';
 import type { Engine, EngineOptions, GpuProvider } from 'weblora';
 import { dawn } from 'weblora/node';
+import { ADAPTERS } from '../adapter-names.ts';
 
+export { ADAPTERS } from '../adapter-names.ts';
 export { follow, gaps, randomTokens } from '../timeline.ts';
 export type { Timeline } from '../timeline.ts';
-
-/** The small model's eight adapters. */
-export const ADAPTERS = ['json', 'sql', 'spanish', 'pirate', 'redact', 'sentiment', 'emoji', 'title'] as const;
 
 /** The small model: `base`, and `adapters` by their names. */
 export const FOLDER = fileURLToPath(new URL('../../public/models/frontdesk', import.meta.url));

@@ -10,6 +10,7 @@ import { openCeilings, type CeilingMeter } from './ceilings.ts';
 import { loraRows, loraVariants } from './lora.ts';
 import { matmulRows, matmulVariants } from './matmul.ts';
 import { smallRows } from './small.ts';
+import { stepRows } from './steps.ts';
 
 /** What every part of this bench works with. */
 export interface Bench {
@@ -19,12 +20,16 @@ export interface Bench {
   readonly kernels: KernelSet;
   /** Rounds of which each takes every alternative and the ceilings once. */
   readonly pairs: number;
+  readonly provider: GpuProvider;
+  /** The small model and its adapters. */
+  readonly folder: string;
 }
 
 export interface MeasureOptions {
   /** Names of parts, joined by commas. */
   readonly only: string;
   readonly pairs: number;
+  readonly folder: string;
 }
 
 export interface Measured {
@@ -37,6 +42,7 @@ const PARTS: Readonly<Record<string, (bench: Bench) => Promise<readonly Row[]>>>
   lora: loraRows,
   attention: attentionRows,
   small: smallRows,
+  steps: stepRows,
   'matmul-variants': matmulVariants,
   'lora-variants': loraVariants,
   'attention-variants': attentionVariants,
@@ -52,10 +58,10 @@ async function shippedFor(provider: GpuProvider): Promise<KernelSet> {
 }
 
 /** Everything that is measured on one device, in any runtime. */
-export async function measure(provider: GpuProvider, { only, pairs }: MeasureOptions): Promise<Measured> {
+export async function measure(provider: GpuProvider, { only, pairs, folder }: MeasureOptions): Promise<Measured> {
   const bed = await openBed(provider);
   const ceilings = await openCeilings(bed);
-  const bench = { bed, ceilings, pairs, kernels: await shippedFor(provider) };
+  const bench = { bed, ceilings, pairs, provider, folder, kernels: await shippedFor(provider) };
   const parts: Parts = {
     ceilings: async () => ceilings.rows,
     ...Object.fromEntries(Object.entries(PARTS).map(([name, run]) => [name, () => run(bench)])),

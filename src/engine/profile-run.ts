@@ -17,7 +17,7 @@ import { fillPages, placeAdapters, profileSteps, workOf, type PlacedAdapter, typ
 import type { GpuProvider } from './types.ts';
 
 /** Rounds behind each figure: each takes the ceilings, then every step and its kernels. */
-const ROUNDS = 5;
+const ROUNDS = 7;
 /** A decode step and a chunk of a prompt. */
 const STEPS = 2;
 /** Bytes that ceilings are read from: as many as the weights take, within these. */
