@@ -11,20 +11,10 @@
 // 16 columns of one row.
 struct Columns { c0: vec4f, c1: vec4f, c2: vec4f, c3: vec4f }
 
-// A quad of columns in four rows of B.
-struct Four { a: vec4f, b: vec4f, c: vec4f, d: vec4f }
-
-fn load_four(at: u32, width: u32) -> Four {
-  return Four(unpack_quad(pool[at]), unpack_quad(pool[at + width]), unpack_quad(pool[at + 2u * width]), unpack_quad(pool[at + 3u * width]));
-}
-
-fn accumulate(sum: vec4f, vs: vec4f, w: Four) -> vec4f {
-  return fma(vec4f(vs.w), w.d, fma(vec4f(vs.z), w.c, fma(vec4f(vs.y), w.b, fma(vec4f(vs.x), w.a, sum))));
-}
-
-fn sum_of_splits(at: u32, quads: u32) -> vec4f {
-  var sum = v[at];
-  for (var split = 1u; split < shape.splits; split++) { sum += v[at + split * quads]; }
+// Rank r of a row of v.
+fn sum_of_splits(at: u32, r: u32, quads: u32) -> f32 {
+  var sum = v[at + r / 4u][r % 4u];
+  for (var split = 1u; split < shape.splits; split++) { sum += v[at + r / 4u + split * quads][r % 4u]; }
   return sum;
 }
 
@@ -85,21 +75,21 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
         var s1 = Columns();
         var s2 = Columns();
         var s3 = Columns();
-        for (var q = 0u; q < d.rank / 4u; q++) {
-          let down = 4u * q * width;
-          let w0 = load_four(b0 + down, width);
-          let w1 = load_four(b1 + down, width);
-          let w2 = load_four(b2 + down, width);
-          let w3 = load_four(b3 + down, width);
-          let vs0 = sum_of_splits(v0 + q, quads);
-          s0 = Columns(accumulate(s0.c0, vs0, w0), accumulate(s0.c1, vs0, w1), accumulate(s0.c2, vs0, w2), accumulate(s0.c3, vs0, w3));
+        for (var r = 0u; r < d.rank; r++) {
+          let down = r * width;
+          let w0 = unpack_quad(pool[b0 + down]);
+          let w1 = unpack_quad(pool[b1 + down]);
+          let w2 = unpack_quad(pool[b2 + down]);
+          let w3 = unpack_quad(pool[b3 + down]);
+          let vs0 = vec4f(sum_of_splits(v0, r, quads));
+          s0 = Columns(fma(vs0, w0, s0.c0), fma(vs0, w1, s0.c1), fma(vs0, w2, s0.c2), fma(vs0, w3, s0.c3));
           if (ROWS > 1u) {
-            let vs1 = sum_of_splits(v1 + q, quads);
-            s1 = Columns(accumulate(s1.c0, vs1, w0), accumulate(s1.c1, vs1, w1), accumulate(s1.c2, vs1, w2), accumulate(s1.c3, vs1, w3));
-            let vs2 = sum_of_splits(v2 + q, quads);
-            s2 = Columns(accumulate(s2.c0, vs2, w0), accumulate(s2.c1, vs2, w1), accumulate(s2.c2, vs2, w2), accumulate(s2.c3, vs2, w3));
-            let vs3 = sum_of_splits(v3 + q, quads);
-            s3 = Columns(accumulate(s3.c0, vs3, w0), accumulate(s3.c1, vs3, w1), accumulate(s3.c2, vs3, w2), accumulate(s3.c3, vs3, w3));
+            let vs1 = vec4f(sum_of_splits(v1, r, quads));
+            s1 = Columns(fma(vs1, w0, s1.c0), fma(vs1, w1, s1.c1), fma(vs1, w2, s1.c2), fma(vs1, w3, s1.c3));
+            let vs2 = vec4f(sum_of_splits(v2, r, quads));
+            s2 = Columns(fma(vs2, w0, s2.c0), fma(vs2, w1, s2.c1), fma(vs2, w2, s2.c2), fma(vs2, w3, s2.c3));
+            let vs3 = vec4f(sum_of_splits(v3, r, quads));
+            s3 = Columns(fma(vs3, w0, s3.c0), fma(vs3, w1, s3.c1), fma(vs3, w2, s3.c2), fma(vs3, w3, s3.c3));
           }
         }
         let scale = part.scale * d.scale;

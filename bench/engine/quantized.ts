@@ -79,6 +79,7 @@ async function weightRows(provider: GpuProvider, name: string, kind: Kind): Prom
       files,
       precision: 'exact',
       quantize,
+      halves: 'kept',
       onProgress: () => undefined,
       signal: undefined,
     } as const;

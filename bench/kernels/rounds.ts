@@ -39,8 +39,8 @@ export async function rowsOfSubjects({ bed, ceilings, pairs }: Bench, subjects: 
   });
 }
 
-/** Milliseconds beyond which a pipeline takes longer to compile than a tile may save: a model has five of each form. */
-const MOST_COMPILE_MS = 300;
+/** Milliseconds beyond which a pipeline takes longer to compile than a tile may save. */
+const MOST_COMPILE_MS = 1000;
 
 /**
  * Times alternatives interleaved: a row for each, one for the shipped of the best, and one for the shipped of itself. An alternative that

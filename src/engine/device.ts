@@ -232,7 +232,7 @@ async function build(options: DeviceOptions): Promise<Built> {
 async function choose(gpu: Gpu, options: DeviceOptions, precision: 'exact' | 'half'): Promise<KernelChoice> {
   const { kernels = 'auto', opened, quantize, store, deterministic } = options;
   const { chooseKernels, caseTypes } = await loadPart(() => import('./kernel-choice.ts'));
-  const types = caseTypes(opened, precision, quantize && QUANTIZATION[quantize]);
+  const types = caseTypes(gpu, opened, precision, quantize && QUANTIZATION[quantize]);
   return chooseKernels(gpu, kernels, types, { store, deterministic });
 }
 

@@ -6,7 +6,7 @@ import { isFloatDtype } from '../formats/half.ts';
 import type { WeightType } from '../kernels/libraries.ts';
 import { PLAIN } from '../kernels/plain.ts';
 import { NARROW, NARROW_QUADS, type KernelSet } from '../kernels/variants.ts';
-import { planeType, type Quantization } from '../model/weights.ts';
+import { halvesOn, planeType, type Quantization } from '../model/weights.ts';
 import { kernelCases, type CaseTypes } from './kernel-cases.ts';
 import { KERNEL_ROLES } from './kernel-data.ts';
 import { checkFamilies, servingOf, setOf, type Family, type FamilyName, type Serving, type Verdict } from './kernel-check.ts';
@@ -46,6 +46,7 @@ export async function familiesOf(
 
 /** What a model's matrices, keys and adapters will be stored as, and its heads. */
 export function caseTypes(
+  gpu: Pick<Gpu, 'software' | 'features'>,
   { files, config }: Pick<OpenedModel, 'files' | 'config'>,
   precision: 'exact' | 'half',
   quantize: Quantization | undefined,
@@ -56,7 +57,7 @@ export function caseTypes(
   // what loading refuses is left out
   const dtypes = [...files.tensors.values()].flatMap(({ shape, dtype }) => (shape.length === 2 && isFloatDtype(dtype) ? [dtype] : []));
   const planes = [...dtypes.map((dtype) => [dtype]), dtypes].filter(({ length }) => length > 0);
-  return { ...rest, weights: [...new Set(planes.map((plane) => planeType(plane, precision)))].sort() };
+  return { ...rest, weights: [...new Set(planes.map((plane) => planeType(plane, precision, halvesOn(gpu, files))))].sort() };
 }
 
 /**

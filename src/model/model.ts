@@ -12,7 +12,7 @@ import type { ModelConfig } from './config.ts';
 import type { StepItem } from './plan.ts';
 import { createRunner, type ItemOutput, type PreparedStep, type Runner } from './runner.ts';
 import { modelShape, type ModelShape } from './shape.ts';
-import { placeWeights, type ModelWeights, type Quantization } from './weights.ts';
+import { halvesOn, placeWeights, type ModelWeights, type Quantization } from './weights.ts';
 
 /** What is decided before anything is built. */
 export interface ModelSettings {
@@ -109,7 +109,7 @@ async function build(
   const size = poolSize(gpu, config, settings, poolType);
   const layout = stepLayout({ rows: settings.batchRows, samplers: settings.sequences, logitRows: logitRowLimit(gpu, config, settings) });
   const stop = new AbortController();
-  const loading = { device, buffers, files, precision, quantize, ...progress, signal: either(progress.signal, stop.signal) };
+  const loading = { device, buffers, files, precision, quantize, halves: halvesOn(gpu, files), ...progress, signal: either(progress.signal, stop.signal) };
   const { weights, fill } = await placeWeights(loading, config, shape);
   const pool = createPoolMemory(device, buffers, { layers: config.layers, ...size, slots: SLOTS, sites: shape.table.sites.length });
   const activations = createActivations(buffers, config, shape, layout, size.contextLength);

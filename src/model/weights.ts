@@ -2,6 +2,7 @@ import { loadPart, WebLoraError } from '../errors.ts';
 import { firstNotFinite, floatBytes, isFloatDtype, toF16, toF32, type FloatDtype } from '../formats/half.ts';
 import type { TensorFiles, TensorInfo } from '../formats/safetensors.ts';
 import type { Buffers } from '../gpu/buffers.ts';
+import type { Gpu } from '../gpu/device.ts';
 import { planeLayout, type QuantizedType, type WeightType } from '../kernels/libraries.ts';
 import type { ModelConfig } from './config.ts';
 import { padded, type ModelShape } from './shape.ts';
@@ -57,6 +58,7 @@ export interface WeightLoading {
   readonly precision: 'exact' | 'half';
   /** Undefined: weights stay what the file has, but for f32 in `half`. */
   readonly quantize: Quantization | undefined;
+  readonly halves: Halves;
   readonly onProgress: (loaded: number, file: string) => void;
   readonly signal: AbortSignal | undefined;
 }
@@ -135,11 +137,29 @@ function find({ files }: WeightLoading, name: string, shape: readonly number[]):
   return { ...info, dtype };
 }
 
+/** Whether f16 weights stay so on the device, or become f32. */
+export type Halves = 'kept' | 'widened';
+
+/** Bytes that the f16 weights of a model may come to as f32. */
+const MOST_WIDENED_BYTES = 256 << 20;
+
+/**
+ * `widened` where a matmul takes a fifth less time for it and the model is small: on SwiftShader, which unpacks f16 with some twenty
+ * instructions a number. It is known by its subgroups among the software devices
+ * seen so far.
+ */
+export function halvesOn({ software, features }: Pick<Gpu, 'software' | 'features'>, { tensors }: TensorFiles): Halves {
+  if (!software || features.subgroups === 'no') return 'kept';
+  const numbers = [...tensors.values()].filter(({ dtype }) => dtype === 'F16').map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+  return numbers.reduce((sum, count) => sum + count, 0) * 4 <= MOST_WIDENED_BYTES ? 'widened' : 'kept';
+}
+
 /** How tensors are held that share a plane: as they are where they are of one type, f32 as f16 in `half`; as f32 where they differ. */
-export function planeType(dtypes: readonly FloatDtype[], precision: 'exact' | 'half'): FloatType {
+export function planeType(dtypes: readonly FloatDtype[], precision: 'exact' | 'half', halves: Halves): FloatType {
   const types = new Set(dtypes.map((dtype) => TYPE_OF[dtype]));
   if (types.size > 1) return 'f32';
   const [type] = types;
+  if (type === 'f16' && precision === 'exact' && halves === 'widened') return 'f32';
   return type === 'f32' && precision === 'half' ? 'f16' : type!;
 }
 
@@ -157,6 +177,7 @@ async function placePlane(
     planeType(
       infos.map(({ dtype }) => dtype),
       loading.precision,
+      loading.halves,
     );
   const rows = heights.reduce((sum, height) => sum + height, 0);
   const fourRows = planeLayout(type, 4, padded(width)).bytes;

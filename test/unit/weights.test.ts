@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { openSafetensors } from '../../src/formats/safetensors.ts';
+import { openSafetensors, type TensorFiles } from '../../src/formats/safetensors.ts';
 import type { Buffers } from '../../src/gpu/buffers.ts';
 import type { WeightType } from '../../src/kernels/libraries.ts';
 import type { ModelConfig } from '../../src/model/config.ts';
 import { modelShape } from '../../src/model/shape.ts';
-import { placeWeights, type Plane, type Quantization } from '../../src/model/weights.ts';
+import { halvesOn, placeWeights, planeType, type Plane, type Quantization } from '../../src/model/weights.ts';
 import { dequantize } from '../reference/dequantize.ts';
 import { memoryFolder, randomNumbers, safetensors, tensor, type TestTensor } from './files.ts';
 
@@ -61,7 +61,7 @@ async function load(given: readonly TestTensor[], quantize: Quantization | undef
   };
   const device = { limits: { maxStorageBufferBindingSize: bindingBytes }, queue: { writeBuffer } } as unknown as GPUDevice;
   const files = await openSafetensors(memoryFolder({ 'model.safetensors': safetensors(given) }), 'model');
-  const loading = { device, buffers, files, precision: 'exact', quantize, onProgress: () => undefined, signal: undefined } as const;
+  const loading = { device, buffers, files, precision: 'exact', quantize, halves: 'kept', onProgress: () => undefined, signal: undefined } as const;
   const { weights, fill } = await placeWeights(loading, CONFIG, modelShape(CONFIG));
   await fill();
   return weights;
@@ -115,6 +115,18 @@ describe('planes', () => {
       expect(plane.chunks.length).toBe(bytes === 1 << 20 ? 1 : Math.ceil(plane.rows / (plane.chunks[0]!.rows || 1)));
       if (bytes < 1 << 20) expect(plane.chunks.length).toBeGreaterThan(1);
     }
+  });
+
+  test('f16 becomes f32 where software unpacks it, the model is small and nothing asks for halves', () => {
+    const on = (software: boolean, subgroups: 'yes' | 'no', elements: number) => {
+      const info = { name: 'a', file: 'a', dtype: 'F16', shape: [2, elements / 2] };
+      const tensors = new Map([['a', info]]) as unknown as TensorFiles['tensors'];
+      return halvesOn({ software, features: { subgroups, f16: 'no' } }, { tensors } as TensorFiles);
+    };
+    expect([on(true, 'yes', 2), on(true, 'yes', 64 << 20), on(true, 'yes', (64 << 20) + 2)]).toEqual(['widened', 'widened', 'kept']);
+    expect([on(true, 'no', 2), on(false, 'yes', 2)]).toEqual(['kept', 'kept']);
+    expect([planeType(['F16'], 'exact', 'widened'), planeType(['F16'], 'exact', 'kept')]).toEqual(['f32', 'f16']);
+    expect([planeType(['F16'], 'half', 'widened'), planeType(['BF16'], 'exact', 'widened')]).toEqual(['f16', 'bf16']);
   });
 
   test('vocabulary and layers have types of their own, norms stay f32', async () => {
