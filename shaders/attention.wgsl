@@ -1,12 +1,15 @@
 // out[row, head] = softmax(q · K / sqrt(D)) · V over the row's own positions 0..position      out: (rows, OUT_STRIDE4 * 4)
-// One thread per row and kv head, which takes the query heads that share it two at a time: both use every load of K and V. Keys go
-// in tiles of 64 at fixed positions, each with its own maximum, merged by one function in order of position (Dao et al.,
+// A query is one head of one row. A thread takes up to MOST queries of a kv head, which all use every load of K and V: heads of one row
+// (ROWS 1, for decode), or of up to ROWS rows next to each other, as far as these are one sequence (for prefill). Keys go page by page of
+// 16, whose weights stay in registers, and a page is merged into what came before by one function in order of position (Dao et al.,
 // "FlashAttention", 2022): so a row's result depends on nothing but its keys, in prefill and decode alike. K and V are read from
 // pages (Kwon et al., "PagedAttention", 2023), this row's own included.
-// Keys past the row's own are masked, and read as its own: what a page holds there may be anything.
-// A score that is no number, found on its exponent bits, makes the row none: a weight of exp(-infinity) would hide it.
+// Keys past a query's own are masked; those past the last one of the thread are read as that one: what a page holds there may be anything.
+// A score that is no number, found on its exponent bits, makes the row none: a weight of exp(-infinity) would hide it. So does a value,
+// where rows with fewer keys are beside: times their weight of zero it would make these none, too.
 // An inert row attends to nothing: its output is zero.
-// From outside: KV_HEADS, GROUP, DIM4, QKV_STRIDE4, OUT_STRIDE4, PAGES_PER_ROW, SCALE; lib/step, lib/state, lib/grid, lib/pool-*.
+// From outside: KV_HEADS, GROUP, QKV_STRIDE4, OUT_STRIDE4, PAGES_PER_ROW, SCALE, ROWS, MOST; lib/step, lib/state, lib/grid,
+// lib/keys-*, lib/pool-*.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
 @group(0) @binding(1) var<storage, read> blocks: array<u32>;
 @group(0) @binding(2) var<storage, read> state: array<u32>;
@@ -15,166 +18,205 @@
 @group(0) @binding(5) var<storage, read_write> out: array<vec4f>;
 
 const PAGE_TOKENS = 16u;
-const TILE = 64u;
-const TILE4 = TILE / 4u;
 const LEAST = -3.0e38;   // a finite minimum: WGSL may assume that infinities do not occur
 const EXPONENT = 0x7f800000u;
 const NOT_A_NUMBER = 0x7fc00000u;
+const NEVER = 0xffffffffu;
 const VALUES = KV_HEADS * PAGE_TOKENS * DIM4;   // from a key's K to its V
+const SHARE = MOST * LANES;                     // queries of threads that share their loads
+const PARTS = (ROWS * GROUP + SHARE - 1u) / SHARE;
+const QUERIES = (ROWS * GROUP + PARTS * LANES - 1u) / (PARTS * LANES);
+const_assert MOST <= 8u;
 
-var<private> scores: array<vec4f, 2u * TILE4>;
-var<private> merged: array<vec4f, 2u * DIM4>;
-var<private> merged_max: array<f32, 2>;
-var<private> merged_sum: array<f32, 2>;
-var<private> is_spoiled: bool;   // a score was no number
+// Four numbers of 16 keys each, or one number of each: 16 scores, or their weights.
+struct Keys { a: Four, b: Four, c: Four, d: Four }
+struct Scores { a: vec4f, b: vec4f, c: vec4f, d: vec4f }
 
-// Pool index of the first K of the page that a key lies in.
-fn page_at(block_row: u32, kv_head: u32, key: u32) -> u32 {
-  let page = blocks[block_row * PAGES_PER_ROW + key / PAGE_TOKENS];
-  return (page * 2u * KV_HEADS + kv_head) * PAGE_TOKENS * DIM4;
+// What is known of a query: where it lies, its own position, and what was merged so far. `before` is the factor of that at this page.
+struct Query { at: u32, last: u32, maximum: f32, sum: f32, before: f32, spoiled: u32 }
+
+// Rows next to each other in the batch: `count` consecutive positions of one sequence.
+struct Run { row: u32, count: u32, block_row: u32, position: u32 }
+
+var<private> merged: array<vec4f, QUERIES * DIM4>;
+var<private> spoiled_from: u32;   // the first key whose value was no number
+
+fn run_at(index: u32, end: u32) -> Run {
+  let first = row_at(index);
+  var count = 1u;
+  if (ROWS > 1u && !is_inert(first)) {
+    while (index + count < end) {
+      let next = row_at(index + count);
+      if (next.block_row != first.block_row || next.position != first.position + count || is_inert(next)) { break; }
+      count++;
+    }
+  }
+  return Run(index, count, first.block_row, first.position);
 }
 
-fn k_at(at: u32) -> vec4f { return unpack_quad(pool[at]); }
+// Query number `index` of the batch; one that the run has not got is a copy of one that it has, and not stored.
+fn query_at(index: u32, run: Run, kv_head: u32) -> Query {
+  let row = clamp(index / GROUP, run.row, run.row + run.count - 1u);
+  let at = row * QKV_STRIDE4 + (kv_head * GROUP + index % GROUP) * DIM4;
+  return Query(at, run.position + row - run.row, LEAST, 0.0, 0.0, 0u);
+}
+
+fn dots(x: vec4f, k: Four) -> vec4f { return vec4f(dot(x, k.a), dot(x, k.b), dot(x, k.c), dot(x, k.d)); }
+
+fn score(s: Scores, x: vec4f, k: Keys) -> Scores {
+  return Scores(s.a + dots(x, k.a), s.b + dots(x, k.b), s.c + dots(x, k.c), s.d + dots(x, k.d));
+}
 
 fn masked(sum: vec4f, key: u32, last: u32) -> vec4f {
-  if (any((bitcast<vec4u>(sum) & vec4u(EXPONENT)) == vec4u(EXPONENT))) { is_spoiled = true; }
   return select(vec4f(LEAST), sum * SCALE, vec4u(key, key + 1u, key + 2u, key + 3u) <= vec4u(last));
 }
 
-// Scores of 8 keys of one page, the first of which is not past `last`, for the queries at q0 and q1.
-fn score(q0: u32, q1: u32, k: u32, key: u32, last: u32, quad: u32) {
-  let rest = last - key;
-  let k1 = k + min(1u, rest) * DIM4;
-  let k2 = k + min(2u, rest) * DIM4;
-  let k3 = k + min(3u, rest) * DIM4;
-  let k4 = k + min(4u, rest) * DIM4;
-  let k5 = k + min(5u, rest) * DIM4;
-  let k6 = k + min(6u, rest) * DIM4;
-  let k7 = k + min(7u, rest) * DIM4;
-  var a = vec4f();
-  var b = vec4f();
-  var c = vec4f();
-  var d = vec4f();
+fn mask(q: Query, s: Scores, key: u32) -> Scores {
+  return Scores(masked(s.a, key, q.last), masked(s.b, key + 4u, q.last), masked(s.c, key + 8u, q.last), masked(s.d, key + 12u, q.last));
+}
+
+fn is_none(v: vec4f) -> vec4<bool> { return (bitcast<vec4u>(v) & vec4u(EXPONENT)) == vec4u(EXPONENT); }
+
+// The query with the maximum of this page, too.
+fn meet(q: Query, s: Scores) -> Query {
+  let top = max(max(s.a, s.b), max(s.c, s.d));
+  let maximum = max(q.maximum, max(max(top.x, top.y), max(top.z, top.w)));
+  let none = vec4u(is_none(s.a)) | vec4u(is_none(s.b)) | vec4u(is_none(s.c)) | vec4u(is_none(s.d));
+  return Query(q.at, q.last, maximum, q.sum, exp(q.maximum - maximum), q.spoiled | none.x | none.y | none.z | none.w);
+}
+
+fn weights(s: Scores, maximum: f32) -> Scores {
+  return Scores(exp(s.a - maximum), exp(s.b - maximum), exp(s.c - maximum), exp(s.d - maximum));
+}
+
+fn summed(q: Query, w: Scores) -> Query {
+  let sums = w.a + w.b + w.c + w.d;
+  return Query(q.at, q.last, q.maximum, q.sum * q.before + (sums.x + sums.y + sums.z + sums.w), q.before, q.spoiled);
+}
+
+// A value of rows that do not all have the key: zero where it is no number, which spoils those that have the key.
+fn cleaned(v: vec4f, key: u32) -> vec4f {
+  if (ROWS == 1u) { return v; }
+  let none = is_none(v);
+  spoiled_from = min(spoiled_from, select(NEVER, key, any(none)));
+  return select(v, vec4f(), none);
+}
+
+fn weighted(sum: vec4f, w: vec4f, v: Four) -> vec4f {
+  return fma(vec4f(w.w), v.d, fma(vec4f(w.z), v.c, fma(vec4f(w.y), v.b, fma(vec4f(w.x), v.a, sum))));
+}
+
+// What is merged of quad i of a query's numbers, with this page.
+fn merge(at: u32, q: Query, w: Scores, v: Keys) {
+  merged[at] = weighted(weighted(weighted(weighted(merged[at] * q.before, w.a, v.a), w.b, v.b), w.c, v.c), w.d, v.d);
+}
+
+fn store(query: u32, index: u32, q: Query, run: Run, kv_head: u32) {
+  let row = index / GROUP;
+  if (row < run.row || row >= run.row + run.count) { return; }
+  let at = row * OUT_STRIDE4 + (kv_head * GROUP + index % GROUP) * DIM4;
+  let is_spoiled = q.spoiled != 0u || spoiled_from <= q.last;
   for (var i = 0u; i < DIM4; i++) {
-    let x = qkv[q0 + i];
-    let y = qkv[q1 + i];
-    let v0 = k_at(k + i);
-    let v1 = k_at(k1 + i);
-    let v2 = k_at(k2 + i);
-    let v3 = k_at(k3 + i);
-    a += vec4f(dot(x, v0), dot(x, v1), dot(x, v2), dot(x, v3));
-    b += vec4f(dot(y, v0), dot(y, v1), dot(y, v2), dot(y, v3));
-    let v4 = k_at(k4 + i);
-    let v5 = k_at(k5 + i);
-    let v6 = k_at(k6 + i);
-    let v7 = k_at(k7 + i);
-    c += vec4f(dot(x, v4), dot(x, v5), dot(x, v6), dot(x, v7));
-    d += vec4f(dot(y, v4), dot(y, v5), dot(y, v6), dot(y, v7));
+    let value = bitcast<vec4u>(merged[query * DIM4 + i] / q.sum);
+    out[at + i] = bitcast<vec4f>(select(value, vec4u(NOT_A_NUMBER), is_spoiled));
   }
-  scores[quad] = masked(a, key, last);
-  scores[TILE4 + quad] = masked(b, key, last);
-  scores[quad + 1u] = masked(c, key + 4u, last);
-  scores[TILE4 + quad + 1u] = masked(d, key + 4u, last);
 }
 
-// Turns the tile's scores of head h into weights; merges their sum with what came before; returns the old part's factor and the new one's.
-fn weigh(h: u32, quads: u32) -> vec2f {
-  let first = h * TILE4;
-  var top = vec4f(LEAST);
-  for (var i = 0u; i < quads; i++) { top = max(top, scores[first + i]); }
-  let tile_max = max(max(top.x, top.y), max(top.z, top.w));
-  var sums = vec4f();
-  for (var i = 0u; i < quads; i++) {
-    let weights = exp(scores[first + i] - vec4f(tile_max));
-    scores[first + i] = weights;
-    sums += weights;
-  }
-  let maximum = max(merged_max[h], tile_max);
-  let before = exp(merged_max[h] - maximum);
-  let here = exp(tile_max - maximum);
-  merged_sum[h] = merged_sum[h] * before + (sums.x + sums.y + sums.z + sums.w) * here;
-  merged_max[h] = maximum;
-  return vec2f(before, here);
-}
-
-fn weighted(sum: vec4f, w: vec4f, a: vec4f, b: vec4f, c: vec4f, d: vec4f) -> vec4f {
-  return fma(vec4f(w.w), d, fma(vec4f(w.z), c, fma(vec4f(w.y), b, fma(vec4f(w.x), a, sum))));
-}
-
-// Adds the tile's weighted values, two quads of a head's numbers at a time.
-fn add_values(row: Row, kv_head: u32, tile: u32, quads: u32, factors0: vec2f, factors1: vec2f) {
-  for (var i = 0u; i < DIM4; i += 2u) {
-    var a = vec4f();
-    var b = vec4f();
-    var c = vec4f();
-    var d = vec4f();
-    for (var quad = 0u; quad < quads; quad++) {
-      let key = tile + 4u * quad;
-      let last = min(key, row.position);
-      let v0 = page_at(row.block_row, kv_head, last) + VALUES + last % PAGE_TOKENS * DIM4 + i;
-      let rest = row.position - last;
-      let v1 = v0 + min(1u, rest) * DIM4;
-      let v2 = v0 + min(2u, rest) * DIM4;
-      let v3 = v0 + min(3u, rest) * DIM4;
-      let w0 = scores[quad];
-      let w1 = scores[TILE4 + quad];
-      let x0 = k_at(v0);
-      let x1 = k_at(v1);
-      let x2 = k_at(v2);
-      let x3 = k_at(v3);
-      a = weighted(a, w0, x0, x1, x2, x3);
-      b = weighted(b, w1, x0, x1, x2, x3);
-      let y0 = k_at(v0 + 1u);
-      let y1 = k_at(v1 + 1u);
-      let y2 = k_at(v2 + 1u);
-      let y3 = k_at(v3 + 1u);
-      c = weighted(c, w0, y0, y1, y2, y3);
-      d = weighted(d, w1, y0, y1, y2, y3);
+// The queries from number `first` on that are the run's.
+fn attend(first: u32, run: Run, kv_head: u32, lane: u32) {
+  spoiled_from = NEVER;
+  for (var i = 0u; i < QUERIES * DIM4; i++) { merged[i] = vec4f(); }
+  var q0 = query_at(first, run, kv_head);
+  var q1 = query_at(first + 1u, run, kv_head);
+  var q2 = query_at(first + 2u, run, kv_head);
+  var q3 = query_at(first + 3u, run, kv_head);
+  var q4 = query_at(first + 4u, run, kv_head);
+  var q5 = query_at(first + 5u, run, kv_head);
+  var q6 = query_at(first + 6u, run, kv_head);
+  var q7 = query_at(first + 7u, run, kv_head);
+  let last = run.position + run.count - 1u;
+  for (var key = 0u; key <= last; key += PAGE_TOKENS) {
+    let page = blocks[run.block_row * PAGES_PER_ROW + key / PAGE_TOKENS];
+    let start = (page * 2u * KV_HEADS + kv_head) * PAGE_TOKENS * DIM4;
+    let a = places(start, 0u, last - key, lane);
+    let b = places(start, 4u, last - key, lane);
+    let c = places(start, 8u, last - key, lane);
+    let d = places(start, 12u, last - key, lane);
+    var s0 = Scores();
+    var s1 = Scores();
+    var s2 = Scores();
+    var s3 = Scores();
+    var s4 = Scores();
+    var s5 = Scores();
+    var s6 = Scores();
+    var s7 = Scores();
+    for (var i = 0u; i < DIM4; i++) {
+      let k = Keys(four(a, i), four(b, i), four(c, i), four(d, i));
+      s0 = score(s0, qkv[q0.at + i], k);
+      if (QUERIES > 1u) { s1 = score(s1, qkv[q1.at + i], k); }
+      if (QUERIES > 2u) { s2 = score(s2, qkv[q2.at + i], k); }
+      if (QUERIES > 3u) { s3 = score(s3, qkv[q3.at + i], k); }
+      if (QUERIES > 4u) { s4 = score(s4, qkv[q4.at + i], k); }
+      if (QUERIES > 5u) { s5 = score(s5, qkv[q5.at + i], k); }
+      if (QUERIES > 6u) { s6 = score(s6, qkv[q6.at + i], k); }
+      if (QUERIES > 7u) { s7 = score(s7, qkv[q7.at + i], k); }
     }
-    merged[i] = merged[i] * factors0.x + a * factors0.y;
-    merged[i + 1u] = merged[i + 1u] * factors0.x + c * factors0.y;
-    merged[DIM4 + i] = merged[DIM4 + i] * factors1.x + b * factors1.y;
-    merged[DIM4 + i + 1u] = merged[DIM4 + i + 1u] * factors1.x + d * factors1.y;
+    s0 = mask(q0, s0, key); q0 = meet(q0, s0); s0 = weights(s0, q0.maximum); q0 = summed(q0, s0);
+    if (QUERIES > 1u) { s1 = mask(q1, s1, key); q1 = meet(q1, s1); s1 = weights(s1, q1.maximum); q1 = summed(q1, s1); }
+    if (QUERIES > 2u) { s2 = mask(q2, s2, key); q2 = meet(q2, s2); s2 = weights(s2, q2.maximum); q2 = summed(q2, s2); }
+    if (QUERIES > 3u) { s3 = mask(q3, s3, key); q3 = meet(q3, s3); s3 = weights(s3, q3.maximum); q3 = summed(q3, s3); }
+    if (QUERIES > 4u) { s4 = mask(q4, s4, key); q4 = meet(q4, s4); s4 = weights(s4, q4.maximum); q4 = summed(q4, s4); }
+    if (QUERIES > 5u) { s5 = mask(q5, s5, key); q5 = meet(q5, s5); s5 = weights(s5, q5.maximum); q5 = summed(q5, s5); }
+    if (QUERIES > 6u) { s6 = mask(q6, s6, key); q6 = meet(q6, s6); s6 = weights(s6, q6.maximum); q6 = summed(q6, s6); }
+    if (QUERIES > 7u) { s7 = mask(q7, s7, key); q7 = meet(q7, s7); s7 = weights(s7, q7.maximum); q7 = summed(q7, s7); }
+    for (var i = 0u; i < DIM4; i++) {
+      let va = cleaned_four(a, VALUES + i, key, lane);
+      let vb = cleaned_four(b, VALUES + i, key + 4u, lane);
+      let vc = cleaned_four(c, VALUES + i, key + 8u, lane);
+      let vd = cleaned_four(d, VALUES + i, key + 12u, lane);
+      let v = Keys(va, vb, vc, vd);
+      merge(i, q0, s0, v);
+      if (QUERIES > 1u) { merge(DIM4 + i, q1, s1, v); }
+      if (QUERIES > 2u) { merge(2u * DIM4 + i, q2, s2, v); }
+      if (QUERIES > 3u) { merge(3u * DIM4 + i, q3, s3, v); }
+      if (QUERIES > 4u) { merge(4u * DIM4 + i, q4, s4, v); }
+      if (QUERIES > 5u) { merge(5u * DIM4 + i, q5, s5, v); }
+      if (QUERIES > 6u) { merge(6u * DIM4 + i, q6, s6, v); }
+      if (QUERIES > 7u) { merge(7u * DIM4 + i, q7, s7, v); }
+    }
+  }
+  spoiled_from = least_of_sharing(spoiled_from);
+  store(0u, first, q0, run, kv_head);
+  if (QUERIES > 1u) { store(1u, first + 1u, q1, run, kv_head); }
+  if (QUERIES > 2u) { store(2u, first + 2u, q2, run, kv_head); }
+  if (QUERIES > 3u) { store(3u, first + 3u, q3, run, kv_head); }
+  if (QUERIES > 4u) { store(4u, first + 4u, q4, run, kv_head); }
+  if (QUERIES > 5u) { store(5u, first + 5u, q5, run, kv_head); }
+  if (QUERIES > 6u) { store(6u, first + 6u, q6, run, kv_head); }
+  if (QUERIES > 7u) { store(7u, first + 7u, q7, run, kv_head); }
+}
+
+fn clear(first: u32, row: u32, kv_head: u32) {
+  for (var index = max(first, row * GROUP); index < min(first + QUERIES, (row + 1u) * GROUP); index++) {
+    let at = row * OUT_STRIDE4 + (kv_head * GROUP + index % GROUP) * DIM4;
+    for (var i = 0u; i < DIM4; i++) { out[at + i] = vec4f(); }
   }
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) local: u32) {
-  let i = thread_index(workgroup, grid, local);
+  let i = sharing_index(workgroup, grid, local);
   let kv_head = i % KV_HEADS;
-  let index = i / KV_HEADS;
-  if (index >= row_count()) { return; }
-  let row = row_at(index);
-  let first_out = index * OUT_STRIDE4 + kv_head * GROUP * DIM4;
-  if (is_inert(row)) {
-    for (var d = 0u; d < GROUP * DIM4; d++) { out[first_out + d] = vec4f(); }
-    return;
-  }
-  for (var g = 0u; g < GROUP; g += 2u) {
-    // an odd head at the end is computed twice and stored once
-    let q0 = index * QKV_STRIDE4 + (kv_head * GROUP + g) * DIM4;
-    let q1 = q0 + min(1u, GROUP - 1u - g) * DIM4;
-    for (var h = 0u; h < 2u; h++) {
-      merged_max[h] = LEAST;
-      merged_sum[h] = 0.0;
-      for (var d = 0u; d < DIM4; d++) { merged[h * DIM4 + d] = vec4f(); }
-    }
-    for (var tile = 0u; tile <= row.position; tile += TILE) {
-      // in eights: what is past the row's own position has no weight
-      let quads = min(TILE, row.position - tile + 8u) / 8u * 2u;
-      for (var quad = 0u; quad < quads; quad += 2u) {
-        let key = tile + 4u * quad;
-        score(q0, q1, page_at(row.block_row, kv_head, key) + key % PAGE_TOKENS * DIM4, key, row.position, quad);
-      }
-      let factors0 = weigh(0u, quads);
-      let factors1 = weigh(1u, quads);
-      add_values(row, kv_head, tile, quads, factors0, factors1);
-    }
-    for (var h = 0u; h < min(2u, GROUP - g); h++) {
-      for (var d = 0u; d < DIM4; d++) {
-        let value = bitcast<vec4u>(merged[h * DIM4 + d] / merged_sum[h]);
-        out[first_out + (g + h) * DIM4 + d] = bitcast<vec4f>(select(value, vec4u(NOT_A_NUMBER), is_spoiled));
-      }
-    }
+  let tile = i / KV_HEADS / PARTS;
+  let first = tile * ROWS * GROUP + i / KV_HEADS % PARTS * QUERIES * LANES;
+  let all = min((tile + 1u) * ROWS, row_count()) * GROUP;
+  if (first >= all) { return; }
+  let end = (min(first + QUERIES * LANES, all) - 1u) / GROUP + 1u;
+  let lane = local % LANES;
+  let own = first + lane * QUERIES;
+  for (var row = first / GROUP; row < end;) {
+    let run = run_at(row, end);
+    row += run.count;
+    if (is_inert(row_at(run.row))) { clear(own, run.row, kv_head); } else { attend(own, run, kv_head, lane); }
   }
 }

@@ -1,5 +1,6 @@
 // Rotates q in place, rotates k, and writes k and v into the sequence's pages.      qkv: (rows, [q heads | k heads | v heads], D)
-// One thread per row, head and 4 pairs; pair d turns (d, d + D/2) as Llama's rotate_half does (Su et al., "RoFormer", 2021).
+// One thread per row, kv head with the query heads that share it, and 4 pairs: what it reads of the row and of the table serves all of
+// these. Pair d turns (d, d + D/2) as Llama's rotate_half does (Su et al., "RoFormer", 2021).
 // An inert row writes nothing: its page may be somebody else's by now.
 // rope: (positions, [cos | sin], D/2)   pool page: (K | V, kv heads, 16 tokens, D)   blocks: (block rows, PAGES_PER_ROW)
 // From outside: HEADS, KV_HEADS, DIM4, QKV_STRIDE4, PAGES_PER_ROW; lib/step, lib/state, lib/grid, lib/pool-*.
@@ -14,34 +15,35 @@ const PAGE_TOKENS = 16u;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) local: u32) {
-  let half4 = DIM4 / 2u;
-  let all_heads = HEADS + 2u * KV_HEADS;
+  const HALF4 = DIM4 / 2u;
+  const GROUP = HEADS / KV_HEADS;
   let i = thread_index(workgroup, grid, local);
-  let d = i % half4;
-  let head = i / half4 % all_heads;
-  let index = i / half4 / all_heads;
+  let d = i % HALF4;
+  let kv_head = i / HALF4 % KV_HEADS;
+  let index = i / HALF4 / KV_HEADS;
   if (index >= row_count()) { return; }
   let row = row_at(index);
   if (is_inert(row)) { return; }
-  let at = index * QKV_STRIDE4 + head * DIM4 + d;
-  var lo = qkv[at];
-  var hi = qkv[at + half4];
-  if (head < HEADS + KV_HEADS) {
-    let turn = row.position * DIM4 + d;
-    let c = rope[turn];
-    let s = rope[turn + half4];
-    let turned = lo * c - hi * s;
-    hi = hi * c + lo * s;
-    lo = turned;
+  let turn = row.position * DIM4 + d;
+  let c = rope[turn];
+  let s = rope[turn + HALF4];
+  let first = index * QKV_STRIDE4 + d;
+  let q = first + kv_head * GROUP * DIM4;
+  for (var at = q; at < q + GROUP * DIM4; at += DIM4) {
+    let lo = qkv[at];
+    let hi = qkv[at + HALF4];
+    qkv[at] = lo * c - hi * s;
+    qkv[at + HALF4] = hi * c + lo * s;
   }
-  if (head < HEADS) {
-    qkv[at] = lo;
-    qkv[at + half4] = hi;
-    return;
-  }
+  let k = first + (HEADS + kv_head) * DIM4;
+  let v = k + KV_HEADS * DIM4;
   let page = blocks[row.block_row * PAGES_PER_ROW + row.position / PAGE_TOKENS];
-  let plane = page * 2u * KV_HEADS + (head - HEADS);
-  let slot = (plane * PAGE_TOKENS + row.position % PAGE_TOKENS) * DIM4 + d;
-  pool[slot] = pack_quad(lo);
-  pool[slot + half4] = pack_quad(hi);
+  let k_slot = ((page * 2u * KV_HEADS + kv_head) * PAGE_TOKENS + row.position % PAGE_TOKENS) * DIM4 + d;
+  let v_slot = k_slot + KV_HEADS * PAGE_TOKENS * DIM4;
+  let lo = qkv[k];
+  let hi = qkv[k + HALF4];
+  pool[k_slot] = pack_quad(lo * c - hi * s);
+  pool[k_slot + HALF4] = pack_quad(hi * c + lo * s);
+  pool[v_slot] = pack_quad(qkv[v]);
+  pool[v_slot + HALF4] = pack_quad(qkv[v + HALF4]);
 }

@@ -25,6 +25,35 @@ fn gumbel(quad: u32, position: u32, seed: vec2u) -> vec4f {
 // Scores of tokens that a filter leaves out: below every other, the likeliest first, in case that rounding leaves all of them out.
 fn left_out(below: vec4u) -> vec4f { return vec4f(-2.0e38) - vec4f(below) * 1.0e28; }
 
+// Of every fourth token of a chunk the best one so far, by its quad; `none`: a logit was no number.
+struct Best { scores: vec4f, quads: vec4u, none: vec4u }
+
+fn with_quad(best: Best, logits: vec4f, candidates: vec4f, quad: u32) -> Best {
+  let is_in = in_vocabulary(quad);
+  let is_none = (bitcast<vec4u>(logits) & vec4u(EXPONENT)) == vec4u(EXPONENT);
+  let is_best = is_in & (candidates > best.scores);
+  let none = best.none | select(vec4u(), vec4u(is_none), is_in);
+  return Best(select(best.scores, candidates, is_best), select(best.quads, vec4u(quad), is_best), none);
+}
+
+// What `adjusted` makes of logits, where some sampler of this step wants that.
+fn changed(logits: vec4f, sampler: Sampler, quad: u32) -> vec4f {
+  if (OPTIONS) { return adjusted(logits, sampler, quad); }
+  return logits;
+}
+
+// Logits as a sampler with a temperature draws from them.
+fn noisy(logits: vec4f, sampler: Sampler, index: u32, quad: u32) -> vec4f {
+  let scores = bounded(logits);
+  let candidates = fma(scores, vec4f(sampler.inverse_temperature), gumbel(quad, sampler.position, sampler.seed));
+  if (OPTIONS && (sampler.flags & FILTERS) != 0u) {
+    let cut = trail[index * 8u + 7u];
+    let below = steps_below(scores, bitcast<f32>(cut.x), bitcast<f32>(cut.y));
+    return select(left_out(below), candidates, below <= vec4u(cut.z));
+  }
+  return candidates;
+}
+
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) local: u32) {
   let i = thread_index(workgroup, grid, local);
@@ -32,30 +61,30 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
   let chunk = i % CHUNKS;
   if (index >= sampler_count()) { return; }
   let sampler = sampler_at(index);
-  var top = LEAST;
-  var token = chunk * CHUNK4 * 4u;
-  var poisoned = 0u;
-  for (var q = chunk * CHUNK4; q < min((chunk + 1u) * CHUNK4, (VOCABULARY + 3u) / 4u); q++) {
-    let values = logits[sampler.row * LOGITS_STRIDE4 + q];
-    var candidates = values;
-    if (OPTIONS) { candidates = adjusted(values, sampler, q); }
-    if (sampler.inverse_temperature != 0.0) {
-      let scores = bounded(candidates);
-      candidates = fma(scores, vec4f(sampler.inverse_temperature), gumbel(q, sampler.position, sampler.seed));
-      if (OPTIONS && (sampler.flags & FILTERS) != 0u) {
-        let cut = trail[index * 8u + 7u];
-        let below = steps_below(scores, bitcast<f32>(cut.x), bitcast<f32>(cut.y));
-        candidates = select(left_out(below), candidates, below <= vec4u(cut.z));
-      }
-    }
-    for (var j = 0u; j < 4u; j++) {
-      if (q * 4u + j >= VOCABULARY) { break; }
-      if ((bitcast<u32>(values[j]) & EXPONENT) == EXPONENT) { poisoned = 1u; }
-      if (candidates[j] > top) {
-        top = candidates[j];
-        token = q * 4u + j;
-      }
+  let row = sampler.row * LOGITS_STRIDE4;
+  let first = chunk * CHUNK4;
+  let end = min(first + CHUNK4, (VOCABULARY + 3u) / 4u);
+  let is_drawn = sampler.inverse_temperature != 0.0;
+  var found = Best(vec4f(LEAST), vec4u(first), vec4u());
+  // a loop for each kind: where threads go through an `if` together, one in the loop would have all of them pay for noise
+  for (var q = select(first, end, is_drawn); q < end; q++) {
+    let values = logits[row + q];
+    found = with_quad(found, values, changed(values, sampler, q), q);
+  }
+  for (var q = select(end, first, is_drawn); q < end; q++) {
+    let values = logits[row + q];
+    found = with_quad(found, values, noisy(changed(values, sampler, q), sampler, index, q), q);
+  }
+  var top = found.scores.x;
+  var token = found.quads.x * 4u;
+  for (var j = 1u; j < 4u; j++) {
+    let other = found.quads[j] * 4u + j;
+    if (found.scores[j] > top || (found.scores[j] == top && other < token)) {
+      top = found.scores[j];
+      token = other;
     }
   }
+  var poisoned = 0u;
+  if (any(found.none != vec4u())) { poisoned = 1u; }
   best[i] = vec4u(bitcast<u32>(top), token, poisoned, 0u);
 }

@@ -1,6 +1,6 @@
 import { COMMON, POOL, STATE } from '../../src/kernels/libraries.ts';
 import { PAGE_TOKENS, stepConstants } from '../../src/kernels/step-layout.ts';
-import { NARROW, type AttentionVariant } from '../../src/kernels/variants.ts';
+import type { AttentionVariant, KernelSet } from '../../src/kernels/variants.ts';
 import { padded } from '../../src/model/shape.ts';
 import { attention as attentionTwin } from '../../test/reference/attention.ts';
 import type { PlacedRow } from '../../test/reference/paged.ts';
@@ -12,7 +12,7 @@ import type { Demand } from './floor.ts';
 import type { Bench } from './measure.ts';
 import { rowsOfContest, rowsOfSubjects, type Subject } from './rounds.ts';
 import { LAYOUT, MODELS, type BenchModel } from './shapes.ts';
-import { attentionVariant } from './variants/attention.ts';
+import { attentionForm, attentionTile, type AttentionForm } from './variants/attention.ts';
 
 /** Some rows that attend, with their keys and values on the device. */
 interface Place {
@@ -35,12 +35,20 @@ const decode = (sequences: number, context: number): Case => ({
   rows: Array.from({ length: sequences }, (_, blockRow) => ({ position: context - 1, blockRow })),
 });
 
+/** So many rows of one sequence, the first one at a position. */
+const prefill = (count: number, first: number): Case => ({
+  name: `prefill of ${count} at ${first}`,
+  rows: Array.from({ length: count }, (_, i) => ({ position: first + i, blockRow: 0 })),
+});
+
 const CASES: readonly Case[] = [
   decode(1, 64),
   decode(1, 512),
   decode(8, 64),
   decode(8, 512),
-  { name: 'prefill of 256', rows: Array.from({ length: 256 }, (_, position) => ({ position, blockRow: 0 })) },
+  prefill(32, 0),
+  prefill(32, 224),
+  prefill(256, 0),
 ];
 
 function placeOf(bed: Bed, model: BenchModel, { rows }: Case): Place {
@@ -123,13 +131,20 @@ function demandOf({ model, rows }: Place): Demand {
 
 const dropPlace = (bed: Bed, { buffers }: Place): void => bed.drop(...Object.values(buffers));
 
+/** Rows of one sequence from which on the form for prefill serves, as in the forward pass. */
+const PREFILL_ROWS = 4;
+
+const isPrefill = ({ rows }: Case): boolean => rows.length >= PREFILL_ROWS * new Set(rows.map(({ blockRow }) => blockRow)).size;
+
+const shippedFor = (kernels: KernelSet, each: Case): AttentionVariant => (isPrefill(each) && kernels.attentionPrefill) || kernels.attention;
+
 /** Attention of both models beside its floors. */
 export async function attentionRows(bench: Bench): Promise<Row[]> {
   const rows: Row[] = [];
   for (const model of MODELS) {
     for (const each of CASES) {
       const place = placeOf(bench.bed, model, each);
-      const timed = await verified(bench.bed, place, NARROW.attention);
+      const timed = await verified(bench.bed, place, shippedFor(bench.kernels, each));
       const subject: Subject = { name: `attention/${model.name}, ${each.name}`, timed, demand: demandOf(place) };
       rows.push(...(await rowsOfSubjects(bench, [subject])));
       dropPlace(bench.bed, place);
@@ -138,29 +153,39 @@ export async function attentionRows(bench: Bench): Promise<Row[]> {
   return rows;
 }
 
-const FORM = { heads: 2, keys: 4, dims: 1, workgroup: 16, thread: 'kv head' } as const;
-const FORMS = [
+const FORM: AttentionForm = { heads: 2, keys: 4, dims: 1, workgroup: 16, thread: 'kv head' };
+/** One row a thread, scores of a tile of 64 keys in private memory. */
+const TILE_FORMS: readonly AttentionVariant[] = [
   FORM,
   { ...FORM, workgroup: 8 },
-  { ...FORM, workgroup: 64 },
-  { ...FORM, keys: 8 },
-  { ...FORM, dims: 2 },
-  { ...FORM, keys: 8, dims: 2 },
-  { ...FORM, keys: 8, dims: 2, workgroup: 8 },
-  { ...FORM, heads: 1, keys: 8, dims: 2 },
-  { ...FORM, heads: 1, keys: 8, dims: 2, thread: 'heads' },
-  { ...FORM, heads: 3, keys: 4, dims: 2 },
-] as const;
+  { ...FORM, keys: 8 } as const,
+  { ...FORM, keys: 8, dims: 2 } as const,
+  { ...FORM, heads: 1, keys: 8, dims: 2 } as const,
+  { ...FORM, heads: 1, keys: 8, dims: 2, thread: 'heads' } as const,
+  { ...FORM, heads: 3, dims: 2 },
+].map(attentionForm);
+/** Pages of 16 keys in registers: queries of one row, or of several, and loads that quads share. */
+const PAGE_TILES = {
+  decode: [1, 2, 4, 8].map((most) => attentionTile({ most, rows: 1, share: 'alone' })),
+  prefill: [2, 4, 8].map((most) => attentionTile({ most, rows: most, share: 'alone' })),
+  quads: [2, 4, 8].map((most) => attentionTile({ most, rows: 4 * most, share: 'quads' })),
+};
 
 /** Attention against other ways to compute it. */
 export async function attentionVariants(bench: Bench): Promise<Row[]> {
   const rows: Row[] = [];
+  const quads = bench.bed.device.features.has('subgroups') ? PAGE_TILES.quads : [];
+  const forPrefill = [...PAGE_TILES.prefill, ...quads, ...PAGE_TILES.decode.slice(1, 3), ...TILE_FORMS.slice(2, 4)];
+  const forDecode = [...PAGE_TILES.decode, ...TILE_FORMS];
   for (const model of MODELS) {
+    const compileMs = new Map<string, number>(); // of a variant's first case: later ones find its pipeline
     for (const each of CASES) {
       const place = placeOf(bench.bed, model, each);
       const alternatives = [];
-      for (const variant of [NARROW.attention, ...FORMS.map(attentionVariant)]) {
-        alternatives.push({ name: variant.name, timed: await verified(bench.bed, place, variant) });
+      for (const variant of [shippedFor(bench.kernels, each), ...(isPrefill(each) ? forPrefill : forDecode)]) {
+        const timed = await verified(bench.bed, place, variant);
+        compileMs.set(variant.name, Math.max(timed.compileMs, compileMs.get(variant.name) ?? 0));
+        alternatives.push({ name: variant.name, timed: { ...timed, compileMs: compileMs.get(variant.name)! } });
       }
       rows.push(...(await rowsOfContest(bench, { name: `attention-variants/${model.name}, ${each.name}`, alternatives })));
       dropPlace(bench.bed, place);

@@ -117,7 +117,7 @@ async function rope(bed: Bed, { name, config }: BenchModel, rows: number): Promi
       qkv,
       pool: bed.buffer('pool', pool),
     },
-    threads: ropeKvThreads(rows, heads, kvHeads, headDim),
+    threads: ropeKvThreads(rows, kvHeads, headDim),
   };
   const label = `small/${name} rope-kv, ${rows} rows`;
   const verifying = { what: label, written: qkv, before, expected, rowLength: headDim };

@@ -9,6 +9,5 @@ export const ropeKv = defineKernel({
   constants: [...STEP_CONSTANTS, 'HEADS', 'KV_HEADS', 'DIM4', 'QKV_STRIDE4', 'PAGES_PER_ROW'],
 });
 
-/** One thread per row, head (q, k and v) and 4 pairs. */
-export const ropeKvThreads = (rows: number, heads: number, kvHeads: number, headDim: number): number =>
-  rows * (heads + 2 * kvHeads) * (headDim / 8);
+/** One thread per row, kv head and 4 pairs. */
+export const ropeKvThreads = (rows: number, kvHeads: number, headDim: number): number => rows * kvHeads * (headDim / 8);

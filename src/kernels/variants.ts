@@ -3,7 +3,14 @@ import shareQuads from '../../shaders/lib/share-quads.wgsl?raw';
 import sumMemory from '../../shaders/lib/sum-memory.wgsl?raw';
 import sumQuads from '../../shaders/lib/sum-quads.wgsl?raw';
 import type { Kernel } from '../gpu/kernel.ts';
-import { attention, attentionThreads } from './attention.ts';
+import {
+  attention,
+  attentionRows,
+  attentionRowsQuads,
+  attentionRowsQuadsThreads,
+  attentionRowsThreads,
+  attentionThreads,
+} from './attention.ts';
 import { loraExpand, loraExpandThreads } from './lora-expand.ts';
 import { loraShrink, loraShrinkThreads } from './lora-shrink.ts';
 import { matmulFew, matmulFewThreads } from './matmul-few.ts';
@@ -88,11 +95,17 @@ export const ROW_NORM: NormVariant = { name: 'row', kernel: rmsNorm, threads: ({
 
 /** How threads next to each other come by what all of them read, and add up what they summed apart. */
 const TOGETHER = {
-  memory: { suffix: '', share: { ownLibraries: [shareNone] }, sum: { ownLibraries: [sumMemory], workgroupSize: 8 } },
+  memory: {
+    suffix: '',
+    share: { ownLibraries: [shareNone] },
+    sum: { ownLibraries: [sumMemory], workgroupSize: 8 },
+    prefill: { kernel: attentionRows, threads: attentionRowsThreads },
+  },
   quads: {
     suffix: '-quads',
     share: { ownLibraries: [shareQuads], enables: ['subgroups'] },
     sum: { ownLibraries: [sumQuads], enables: ['subgroups'], workgroupSize: 4 },
+    prefill: { kernel: attentionRowsQuads, threads: attentionRowsQuadsThreads },
   },
 } as const;
 
@@ -101,7 +114,7 @@ const TOGETHER = {
  * `quads` reads what neighbours share once for four threads, and sums over them, through subgroups.
  */
 function narrowKernels(together: keyof typeof TOGETHER): KernelSet {
-  const { suffix, share, sum } = TOGETHER[together];
+  const { suffix, share, sum, prefill } = TOGETHER[together];
   const matmul = (name: string, kernel: MatmulVariant['kernel'], threads: (rows: number, out4: number) => number): MatmulVariant => ({
     name: `${name}${suffix}`,
     kernel: { ...kernel, ...share },
@@ -127,7 +140,12 @@ function narrowKernels(together: keyof typeof TOGETHER): KernelSet {
     shrinkOne: shrink('narrow-one', 1),
     expand: expand('narrow', 4),
     expandOne: expand('narrow-one', 1),
-    attention: { name: 'narrow', kernel: attention, threads: ({ rows, kvHeads }) => attentionThreads(rows, kvHeads) },
+    attention: { name: 'narrow', kernel: attention, threads: ({ rows, kvHeads, group }) => attentionThreads(rows, kvHeads, group) },
+    attentionPrefill: {
+      name: `narrow-rows${suffix}`,
+      kernel: prefill.kernel,
+      threads: ({ rows, kvHeads, group }) => prefill.threads(rows, kvHeads, group),
+    },
     rmsNorm: ROW_NORM,
   };
 }

@@ -23,7 +23,7 @@ export async function attend(parts: ForwardParts, layer: number): Promise<Launch
     libraries: [...COMMON, STATE, POOL[poolType]],
   });
   const buffers = { step: a.step, blocks: a.blocks, state: a.state, qkv: a.qkv, pool: pool.layers[layer]! };
-  const writing = fixed(pipelines.bind(write, { ...buffers, rope: a.rope }), (plan) => ropeKvThreads(plan.rows, heads, kvHeads, headDim));
+  const writing = fixed(pipelines.bind(write, { ...buffers, rope: a.rope }), (plan) => ropeKvThreads(plan.rows, kvHeads, headDim));
   const whole = await readingForm(parts, layer, kernels.attention);
   const prefill = kernels.attentionPrefill && (await readingForm(parts, layer, kernels.attentionPrefill));
   const split = await splitForm(parts, layer);

@@ -109,7 +109,16 @@ async function build(
   const size = poolSize(gpu, config, settings, poolType);
   const layout = stepLayout({ rows: settings.batchRows, samplers: settings.sequences, logitRows: logitRowLimit(gpu, config, settings) });
   const stop = new AbortController();
-  const loading = { device, buffers, files, precision, quantize, halves: halvesOn(gpu, files), ...progress, signal: either(progress.signal, stop.signal) };
+  const loading = {
+    device,
+    buffers,
+    files,
+    precision,
+    quantize,
+    halves: halvesOn(gpu, files),
+    ...progress,
+    signal: either(progress.signal, stop.signal),
+  };
   const { weights, fill } = await placeWeights(loading, config, shape);
   const pool = createPoolMemory(device, buffers, { layers: config.layers, ...size, slots: SLOTS, sites: shape.table.sites.length });
   const activations = createActivations(buffers, config, shape, layout, size.contextLength);

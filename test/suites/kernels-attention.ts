@@ -1,3 +1,10 @@
+import {
+  attentionRows,
+  attentionRowsQuads,
+  attentionRowsQuadsThreads,
+  attentionRowsThreads,
+  attentionThreads,
+} from '../../src/kernels/attention.ts';
 import { COMMON, POOL, STATE, type PoolType } from '../../src/kernels/libraries.ts';
 import { NARROW, type AttentionVariant, type SplitAttention } from '../../src/kernels/variants.ts';
 import { attention as attentionTwin } from '../reference/attention.ts';
@@ -32,10 +39,11 @@ function filledPool(paging: Paging, type: PoolType, size: number): Words {
   return words.map((word, i) => (isFilled[i / pairs] ? word : nothing[i]!));
 }
 
-/** A decode row of every context, then a chunk of prefill across the tile border of one of them. */
+/** A decode row of every context, then a chunk of prefill across the tile border of one of them, and rows that have ended. */
 const ATTENDING: readonly PlacedRow[] = [
   ...CONTEXTS.map((context, blockRow) => ({ position: context - 1, blockRow })),
   ...[61, 62, 63, 64, 65, 66, 67].map((position) => ({ position, blockRow: 7 })),
+  { position: 68, blockRow: 7, kind: 'inert' },
   { position: 100, blockRow: 7, kind: 'inert' },
   { position: 100, blockRow: 7 },
 ];
@@ -168,6 +176,72 @@ async function checkNothingHidden(harness: Harness, form: AttentionForm, type: P
       check(!numbersOfHead.every(Number.isFinite), () => `attention ${type}: ${value} in a ${plane === 0 ? 'key' : 'value'} left no trace`);
     }
   }
+}
+
+/** A key or value of a chunk that is no number shows in the rows from its own on; those before it in the chunk keep their bits. */
+async function checkLaterKeys(harness: Harness, form: AttentionForm, type: PoolType, plane: 0 | 1, value: number): Promise<void> {
+  const shape = SHAPES[1]!;
+  const attending = attendingOf(type, shape, 1);
+  const { paging, outStride } = attending;
+  const clean = await attend(harness, form, attending, ATTENDING, attending.qkv);
+  const spoiled = Float32Array.from(loaded(attending.pool, DTYPES[type]));
+  const [blockRow, position] = [7, 64];
+  for (let head = 0; head < shape.kvHeads; head++) spoiled[poolIndex(paging, blockRow, position, plane, head) + 5] = value;
+  const pool = stored(spoiled, DTYPES[type]);
+  const after = await attend(harness, form, { ...attending, pool }, ATTENDING, attending.qkv);
+  for (const [row, placed] of ATTENDING.entries()) {
+    const [now, then] = [after, clean].map(({ after: out }) => out.subarray(row * outStride, (row + 1) * outStride));
+    if (placed.blockRow !== blockRow || placed.position < position || placed.kind === 'inert') {
+      checkSame(`attention (${nameOf(form)}) ${type}, row ${row}, ${value} in key ${position} of sequence ${blockRow}`, now!, then!);
+      continue;
+    }
+    const isNone = [...numbers(now!.slice(0, shape.heads * shape.headDim))].some((each) => !Number.isFinite(each));
+    check(isNone, () => `attention (${nameOf(form)}) ${type}, row ${row}: ${value} in plane ${plane} of its key ${position} left no trace`);
+  }
+}
+
+/** The narrow forms for prefill: with and without subgroups. */
+export const ROWS_FORM: AttentionVariant = {
+  name: 'narrow-rows',
+  kernel: attentionRows,
+  threads: ({ rows, kvHeads, group }) => attentionRowsThreads(rows, kvHeads, group),
+};
+export const ROWS_QUADS_FORM: AttentionVariant = {
+  name: 'narrow-rows-quads',
+  kernel: attentionRowsQuads,
+  threads: ({ rows, kvHeads, group }) => attentionRowsQuadsThreads(rows, kvHeads, group),
+};
+
+const NARROW_FORM: AttentionVariant = {
+  ...NARROW.attention,
+  threads: ({ rows, kvHeads, group }) => attentionThreads(rows, kvHeads, group),
+};
+
+/** A narrow form for prefill gives every row the bits that the one for decode gives it; groups of heads that tiles divide and do not. */
+export function attentionRowsCases(harness: () => Promise<Harness>, form: AttentionVariant): Case[] {
+  const shapes: readonly Heads[] = [...SHAPES, { heads: 6, kvHeads: 2, headDim: 16 }, { heads: 5, kvHeads: 1, headDim: 8 }];
+  const cases = shapes.map((shape): Case => ({
+    name: `attention (${form.name}): the bits of decode, ${shape.heads} heads on ${shape.kvHeads} of ${shape.headDim}`,
+    run: async () => {
+      const device = await harness();
+      for (const type of ['f32', 'f16'] as const) {
+        const attending = attendingOf(type, shape, 1);
+        const [decode, rows] = await Promise.all(
+          [NARROW_FORM, form].map((each) => attend(device, each, attending, ATTENDING, attending.qkv)),
+        );
+        checkSame(`attention (${form.name}) ${type}, ${shape.heads} heads on ${shape.kvHeads}`, rows!.after, decode!.after);
+      }
+    },
+  }));
+  const later = [NARROW_FORM, form].map((each): Case => ({
+    name: `attention (${each.name}): what is no number in a later key of a chunk leaves its earlier rows alone`,
+    run: async () => {
+      for (const plane of [0, 1] as const) {
+        for (const value of [NaN, Infinity]) await checkLaterKeys(await harness(), each, 'f32', plane, value);
+      }
+    },
+  }));
+  return [...attentionCases(harness, form), ...cases, ...later];
 }
 
 /** One form of attention; default the narrow one. */

@@ -43,7 +43,7 @@ function writeKv(harness: Harness, type: PoolType, { shape, paging, rows, qkv, p
       qkv,
       pool,
     },
-    threads: ropeKvThreads(rows.length, heads, kvHeads, headDim),
+    threads: ropeKvThreads(rows.length, kvHeads, headDim),
   });
 }
 

@@ -1,7 +1,7 @@
 import { NARROW, NARROW_QUADS } from '../../src/kernels/variants.ts';
 import { openHarness, type Harness } from './kernel-harness.ts';
 import { adjustCases } from './kernels-adjust.ts';
-import { attentionCases } from './kernels-attention.ts';
+import { attentionCases, attentionRowsCases, ROWS_FORM, ROWS_QUADS_FORM } from './kernels-attention.ts';
 import { denseCases, matmulCases } from './kernels-dense.ts';
 import { filterCases } from './kernels-filter.ts';
 import { loraCases } from './kernels-lora.ts';
@@ -19,6 +19,7 @@ export function kernelCases({ gpu }: Pick<Environment, 'gpu'>): Case[] {
   const quads = [
     ...matmulCases(harness, { forms: both, tolerance: 1e-5, types: ['f32', 'bf16', 'q4'] }),
     ...loraCases(harness, NARROW_QUADS),
+    ...attentionRowsCases(harness, ROWS_QUADS_FORM),
   ];
-  return [...suites.flatMap((cases) => cases(harness)), ...needs(gpu)('subgroups', quads)];
+  return [...suites.flatMap((cases) => cases(harness)), ...attentionRowsCases(harness, ROWS_FORM), ...needs(gpu)('subgroups', quads)];
 }

@@ -61,7 +61,16 @@ async function load(given: readonly TestTensor[], quantize: Quantization | undef
   };
   const device = { limits: { maxStorageBufferBindingSize: bindingBytes }, queue: { writeBuffer } } as unknown as GPUDevice;
   const files = await openSafetensors(memoryFolder({ 'model.safetensors': safetensors(given) }), 'model');
-  const loading = { device, buffers, files, precision: 'exact', quantize, halves: 'kept', onProgress: () => undefined, signal: undefined } as const;
+  const loading = {
+    device,
+    buffers,
+    files,
+    precision: 'exact',
+    quantize,
+    halves: 'kept',
+    onProgress: () => undefined,
+    signal: undefined,
+  } as const;
   const { weights, fill } = await placeWeights(loading, CONFIG, modelShape(CONFIG));
   await fill();
   return weights;

@@ -1,5 +1,5 @@
 import { defineKernel } from '../../../src/gpu/kernel.ts';
-import { attention } from '../../../src/kernels/attention.ts';
+import { ATTENTION_CONSTANTS, attention, attentionRowsQuads } from '../../../src/kernels/attention.ts';
 import type { AttentionVariant } from '../../../src/kernels/variants.ts';
 
 export interface AttentionForm {
@@ -17,12 +17,38 @@ export interface AttentionForm {
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 const lines = (count: number, line: (i: number) => string): string => range(count).map(line).join('\n');
 
-export function attentionVariant(form: AttentionForm): AttentionVariant {
+export interface AttentionTile {
+  /** Queries of a thread at most, and rows that they may be of. */
+  readonly most: number;
+  readonly rows: number;
+  readonly share: 'alone' | 'quads';
+}
+
+/** The shipped kernel with another tile. */
+export function attentionTile({ most, rows, share }: AttentionTile): AttentionVariant {
+  const name = `${most} queries, ${rows === 1 ? 'of one row' : `of ${rows} rows`}, ${share === 'alone' ? 'own loads' : 'loads of quads'}`;
+  const kernel = share === 'alone' ? attention : attentionRowsQuads;
+  const lanes = share === 'alone' ? 1 : 4;
+  return {
+    name,
+    kernel: { ...kernel, label: `attention ${name}`, ownConstants: { MOST: most, ROWS: rows } },
+    threads: (work) => Math.ceil(work.rows / rows) * work.kvHeads * Math.ceil((rows * work.group) / (most * lanes)) * lanes,
+  };
+}
+
+/** One row a thread, and the scores of a tile of 64 keys in private memory. */
+export function attentionForm(form: AttentionForm): AttentionVariant {
   const { heads, keys, dims, workgroup, thread } = form;
   const name = [`${heads} heads, ${keys} keys, ${dims * 4} values`, `workgroups of ${workgroup}`, `thread a ${thread}`].join(', ');
   return {
     name,
-    kernel: defineKernel({ ...attention, label: `attention ${name}`, source: sourceOf(form), workgroupSize: workgroup }),
+    kernel: defineKernel({
+      label: `attention ${name}`,
+      source: sourceOf(form),
+      buffers: attention.buffers,
+      constants: ATTENTION_CONSTANTS,
+      workgroupSize: workgroup,
+    }),
     threads: ({ rows, kvHeads, group }) => rows * kvHeads * (thread === 'kv head' ? 1 : Math.ceil(group / heads)),
   };
 }
