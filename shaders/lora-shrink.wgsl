@@ -1,6 +1,6 @@
 // v[segment row, site, split, :] = x[row, split of K] · A(adapter of the row, site)      x: (rows, STRIDE4 * 4)   A: (K, rank)
-// One workgroup per segment, site and split of K; all sites of a projection group read the same x in one dispatch. Its threads go
-// through K together, each a part of it, for 8 ranks at a time: so all of them have work whatever an adapter's rank.
+// One thread, or several that sum together (lib/sum-*), per segment, site and split of K; all sites of a projection group read the same
+// x in one dispatch. They go through K for 8 ranks at a time: so all of them have work whatever an adapter's rank.
 // ROWS is how many rows the step's segments have at most: 1 (decode of distinct adapters, BGMV in Punica's words) or 4 (prefill and
 // shared adapters, SGMV); either sums in the same order. Chen et al., "Punica: multi-tenant LoRA serving", 2023.
 // The splits lie at fixed places in K and are written out, not summed: WGSL has no float atomics, and lora-expand reads them anyway.
@@ -24,7 +24,7 @@ fn accumulate(sum: vec4f, xs: vec4f, w: Four) -> vec4f {
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) local: u32) {
-  let i = workgroup_index(workgroup, grid);
+  let i = summing_index(workgroup, grid, local);
   let split = i % shape.splits;
   let site = i / shape.splits % shape.sites;
   let index = i / shape.splits / shape.sites;
@@ -35,15 +35,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
   let x1 = x0 + min(1u, last) * shape.stride4;
   let x2 = x0 + min(2u, last) * shape.stride4;
   let x3 = x0 + last * shape.stride4;
-  let first = split * shape.split4 + local;
+  let first = split * shape.split4 + local % LANES;
   let end = min((split + 1u) * shape.split4, shape.width4);
   let quads = rank_quads();
   let v_stride = shape.sites * shape.splits * quads;
   for (var p = 0u; p < segment.part_count; p++) {
     let d = descriptor_at(part_at(segment.part_start + p).slot, shape.site_first + site);
     let stride = d.rank / 4u;
-    // a thread stores the row of its number
-    let at = (((segment.v_row + p * segment.row_count) * shape.sites + site) * shape.splits + split) * quads + local * v_stride;
+    let at = (((segment.v_row + p * segment.row_count) * shape.sites + site) * shape.splits + split) * quads;
     for (var quad = 0u; quad < stride; quad += 2u) {
       let a = d.a + quad;
       let b = d.a + min(quad + 1u, stride - 1u);
@@ -73,20 +72,17 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
           t3 = accumulate(t3, xs3, wb);
         }
       }
-      var s = sum_over_lanes(local, s0);
-      var t = sum_over_lanes(local, t0);
+      keep(0u, s0);
+      keep(1u, t0);
       if (ROWS > 1u) {
-        s = select(s, sum_over_lanes(local, s1), local == 1u);
-        t = select(t, sum_over_lanes(local, t1), local == 1u);
-        s = select(s, sum_over_lanes(local, s2), local == 2u);
-        t = select(t, sum_over_lanes(local, t2), local == 2u);
-        s = select(s, sum_over_lanes(local, s3), local == 3u);
-        t = select(t, sum_over_lanes(local, t3), local == 3u);
+        keep(2u, s1);
+        keep(3u, t1);
+        keep(4u, s2);
+        keep(5u, t2);
+        keep(6u, s3);
+        keep(7u, t3);
       }
-      if (local <= last) {
-        v[at + quad] = s;
-        if (quad + 1u < stride) { v[at + quad + 1u] = t; }
-      }
+      store_sums(at + quad, v_stride, last, quad + 1u < stride, local);
     }
   }
 }

@@ -19,6 +19,6 @@ export const SPLIT_COLUMNS = 512;
 
 export const splitsOf = (width: number): number => Math.ceil(width / SPLIT_COLUMNS);
 
-/** A workgroup of `lanes` per segment, site and split. */
+/** `lanes` threads, which sum together, per segment, site and split. */
 export const loraShrinkThreads = (lanes: number, segments: number, sites: number, splits: number): number =>
   segments * sites * splits * lanes;

@@ -1,6 +1,6 @@
 import shareNone from '../../shaders/lib/share-none.wgsl?raw';
 import shareQuads from '../../shaders/lib/share-quads.wgsl?raw';
-import sumMemory from '../../shaders/lib/sum-memory.wgsl?raw';
+import sumAlone from '../../shaders/lib/sum-alone.wgsl?raw';
 import sumQuads from '../../shaders/lib/sum-quads.wgsl?raw';
 import type { Kernel } from '../gpu/kernel.ts';
 import {
@@ -95,26 +95,28 @@ export const ROW_NORM: NormVariant = { name: 'row', kernel: rmsNorm, threads: ({
 
 /** How threads next to each other come by what all of them read, and add up what they summed apart. */
 const TOGETHER = {
-  memory: {
+  alone: {
     suffix: '',
     share: { ownLibraries: [shareNone] },
-    sum: { ownLibraries: [sumMemory], workgroupSize: 8 },
+    sum: { ownLibraries: [sumAlone], workgroupSize: 8 },
+    lanes: 1,
     prefill: { kernel: attentionRows, threads: attentionRowsThreads },
   },
   quads: {
     suffix: '-quads',
     share: { ownLibraries: [shareQuads], enables: ['subgroups'] },
     sum: { ownLibraries: [sumQuads], enables: ['subgroups'], workgroupSize: 4 },
+    lanes: 4,
     prefill: { kernel: attentionRowsQuads, threads: attentionRowsQuadsThreads },
   },
 } as const;
 
 /**
- * Several outputs a thread and next to no barriers: for devices that run on the CPU, where one costs as much as the work between two.
+ * No barrier, several outputs a thread: for devices that run on the CPU, where a barrier costs as much as the work between two.
  * `quads` reads what neighbours share once for four threads, and sums over them, through subgroups.
  */
 function narrowKernels(together: keyof typeof TOGETHER): KernelSet {
-  const { suffix, share, sum, prefill } = TOGETHER[together];
+  const { suffix, share, sum, lanes, prefill } = TOGETHER[together];
   const matmul = (name: string, kernel: MatmulVariant['kernel'], threads: (rows: number, out4: number) => number): MatmulVariant => ({
     name: `${name}${suffix}`,
     kernel: { ...kernel, ...share },
@@ -123,7 +125,7 @@ function narrowKernels(together: keyof typeof TOGETHER): KernelSet {
   const shrink = (name: string, rows: number): ShrinkVariant => ({
     name: `${name}${suffix}`,
     kernel: { ...loraShrink, ...sum, ownConstants: { ROWS: rows } },
-    threads: ({ segments, sites, splits }) => loraShrinkThreads(sum.workgroupSize, segments, sites, splits),
+    threads: ({ segments, sites, splits }) => loraShrinkThreads(lanes, segments, sites, splits),
   });
   const expand = (name: string, rows: number): ExpandVariant => ({
     name,
@@ -150,6 +152,6 @@ function narrowKernels(together: keyof typeof TOGETHER): KernelSet {
   };
 }
 
-export const NARROW: KernelSet = narrowKernels('memory');
+export const NARROW: KernelSet = narrowKernels('alone');
 /** Needs subgroups. */
 export const NARROW_QUADS: KernelSet = narrowKernels('quads');
