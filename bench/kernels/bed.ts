@@ -65,7 +65,7 @@ export async function openBed(provider: GpuProvider): Promise<Bed> {
     description: [vendor, architecture, description].filter((word) => word !== '').join(' '),
     clock,
     ...contents(device, buffers),
-    ...preparing(createPipelines(device)),
+    ...preparing(createPipelines(device, buffers)),
     run: async (timed) => void (await pass([timed], 1)),
     pass,
     time: timer(pass, clock === 'timestamp queries' ? LEAST_MS : LEAST_WAITED_MS),

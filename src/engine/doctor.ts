@@ -1,4 +1,5 @@
 import { WebLoraError } from '../errors.ts';
+import { createBuffers } from '../gpu/buffers.ts';
 import { openGpu, type Gpu } from '../gpu/device.ts';
 import { createPipelines, type Pipelines } from '../gpu/pipelines.ts';
 import type { DiagnoseOptions, DoctorCheck, DoctorReport, DoctorTiming } from './doctor-report.ts';
@@ -41,7 +42,7 @@ export async function examine(provider: GpuProvider, { onProgress, signal }: Dia
   const gpu = await openGpu(provider);
   const findings: Findings = {
     gpu,
-    pipelines: createPipelines(gpu.device),
+    pipelines: createPipelines(gpu.device, createBuffers(gpu.device)),
     clock: createClock(gpu),
     verdicts: { exact: [], half: [] },
     timings: [],

@@ -1,5 +1,6 @@
 import type { Store } from '../adapters/store.ts';
 import { loadPart } from '../errors.ts';
+import { createBuffers } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { createPipelines } from '../gpu/pipelines.ts';
 import { isFloatDtype } from '../formats/half.ts';
@@ -8,7 +9,7 @@ import { PLAIN } from '../kernels/plain.ts';
 import { NARROW, NARROW_QUADS, type KernelSet } from '../kernels/variants.ts';
 import { halvesOn, planeType, type Quantization } from '../model/weights.ts';
 import { kernelCases, type CaseTypes } from './kernel-cases.ts';
-import { KERNEL_ROLES } from './kernel-data.ts';
+import { KERNEL_ROLES, type KernelCase } from './kernel-data.ts';
 import { checkFamilies, servingOf, setOf, type Family, type FamilyName, type Serving, type Verdict } from './kernel-check.ts';
 import { checkKey, checkMemory } from './kernel-memory.ts';
 import type { OpenedModel } from './load.ts';
@@ -89,7 +90,7 @@ export async function chooseAmong(
   const key = await checkKey(gpu, families, cases);
   const started = performance.now();
   const remembered = await memory.recall(key);
-  const verdicts = remembered ?? (await checkFamilies(gpu, createPipelines(gpu.device), families, cases));
+  const verdicts = remembered ?? (await check(gpu, families, cases));
   const checkMs = performance.now() - started;
   if (!remembered) await memory.keep(key, verdicts);
   const serving = servingOf(families, verdicts, gpu.description);
@@ -97,6 +98,15 @@ export async function chooseAmong(
     kernels: setOf(serving),
     report: { wish, serving: namesOf(serving), quarantined: quarantined(verdicts), check: remembered ? 'remembered' : 'made', checkMs },
   };
+}
+
+async function check(gpu: Gpu, families: readonly Family[], cases: readonly KernelCase[]): Promise<readonly Verdict[]> {
+  const shapes = createBuffers(gpu.device);
+  try {
+    return await checkFamilies(gpu, createPipelines(gpu.device, shapes), families, cases);
+  } finally {
+    shapes.destroy();
+  }
 }
 
 /** What serves, in words. */

@@ -97,7 +97,7 @@ async function openMeter({ gpu, model }: ServingDevice, buffers: Buffers, time: 
   for (let at = 0; at < bytes; at += numbers.byteLength) {
     device.queue.writeBuffer(source, at, numbers, 0, Math.min(numbers.length, (bytes - at) / 4));
   }
-  const pipelines = createPipelines(device);
+  const pipelines = createPipelines(device, buffers);
   const prepare = async ({ kernel, constants, threads }: Attempt): Promise<TimedDispatches> => {
     const pipeline = await pipelines.get(kernel, { constants, libraries: [] });
     return [{ dispatch: pipelines.bind(pipeline, { source, sink }), threads }];

@@ -4,6 +4,8 @@ import { WebLoraError } from '../errors.ts';
 export interface Buffers {
   /** A storage buffer of at least `bytes` bytes (rounded up to 256), filled with zeros by WebGPU. */
   storage(label: string, bytes: number): GPUBuffer;
+  /** A few numbers that kernels read as a uniform. */
+  uniform(label: string, bytes: number): GPUBuffer;
   /** A buffer that the GPU copies into and JS maps. */
   readback(label: string, bytes: number): GPUBuffer;
   /** Waits until the device has said that every allocation so far succeeded. Throws `out_of_memory`. */
@@ -16,7 +18,7 @@ export interface Buffers {
 }
 
 /** `GPUBufferUsage` and `GPUMapMode` are no globals in Node; the numbers are WebGPU's own. */
-export const USAGE = { MAP_READ: 0x1, COPY_SRC: 0x4, COPY_DST: 0x8, STORAGE: 0x80 } as const;
+export const USAGE = { MAP_READ: 0x1, COPY_SRC: 0x4, COPY_DST: 0x8, UNIFORM: 0x40, STORAGE: 0x80 } as const;
 export const MAP_READ_MODE = 0x1;
 
 export function createBuffers(device: GPUDevice): Buffers {
@@ -52,6 +54,7 @@ export function createBuffers(device: GPUDevice): Buffers {
 
   return {
     storage: (label, bytes) => create(label, bytes, USAGE.STORAGE | USAGE.COPY_DST | USAGE.COPY_SRC),
+    uniform: (label, bytes) => create(label, bytes, USAGE.UNIFORM | USAGE.COPY_DST),
     readback: (label, bytes) => create(label, bytes, USAGE.MAP_READ | USAGE.COPY_DST),
     settled: async () => {
       const waiting = checks;

@@ -1,4 +1,5 @@
 import { WebLoraError } from '../errors.ts';
+import type { Buffers } from './buffers.ts';
 import { shapeWords, specialise, WORKGROUP_SIZE, type Kernel, type Specialisation } from './kernel.ts';
 
 /** A compiled specialisation of a kernel and the layout its bind groups have. */
@@ -37,9 +38,9 @@ export interface Compiled {
 }
 
 const COMPUTE_STAGE = 0x4;
-const UNIFORM = 0x40;
 
-export function createPipelines(device: GPUDevice): Pipelines {
+/** What kernels read at run time lies in `buffers`, as long as these are there. */
+export function createPipelines(device: GPUDevice, buffers: Pick<Buffers, 'uniform'>): Pipelines {
   const compiled = new Map<string, Promise<GPUComputePipeline>>();
   const layouts = new Map<string, GPUBindGroupLayout>();
   const shapes = new Map<string, GPUBuffer>();
@@ -65,10 +66,8 @@ export function createPipelines(device: GPUDevice): Pipelines {
     const key = words.join();
     let shape = shapes.get(key);
     if (!shape) {
-      const size = Math.ceil(words.length / 4) * 16;
-      shape = device.createBuffer({ label: 'shape', size, usage: UNIFORM, mappedAtCreation: true });
-      new Uint32Array(shape.getMappedRange()).set(words);
-      shape.unmap();
+      shape = buffers.uniform('shape', words.length * 4);
+      device.queue.writeBuffer(shape, 0, Uint32Array.from(words));
       shapes.set(key, shape);
     }
     return shape;

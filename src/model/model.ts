@@ -125,7 +125,7 @@ async function build(
   device.queue.writeBuffer(activations.rope, 0, ropeTable(config, size.contextLength));
   device.queue.writeBuffer(activations.filter.stages, 0, stageNumbers());
   await buffers.settled();
-  const pipelines = createPipelines(device);
+  const pipelines = createPipelines(device, buffers);
   const compile = async (): Promise<Runner> => {
     const parts = { pipelines, config, shape, layout, weights, activations, pool, poolType, kernels: await settings.kernels };
     return createRunner(parts, gpu, buffers, settings);

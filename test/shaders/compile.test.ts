@@ -112,7 +112,7 @@ await describeNull('the forward pass', (provider) => {
 
   beforeAll(async () => {
     gpu = await openGpu(provider);
-    const made = createPipelines(gpu.device);
+    const made = createPipelines(gpu.device, createBuffers(gpu.device));
     const get: Pipelines['get'] = (kernel, specialisation) => {
       compiled.add(kernel.label);
       return made.get(kernel, specialisation);

@@ -6,6 +6,7 @@ import { CHECKS_RECORD, forgetChecks } from '../../src/engine/kernel-memory.ts';
 import type { GpuProvider } from '../../src/engine/types.ts';
 import { openGpu, type Gpu } from '../../src/gpu/device.ts';
 import type { Kernel } from '../../src/gpu/kernel.ts';
+import { createBuffers } from '../../src/gpu/buffers.ts';
 import { createPipelines } from '../../src/gpu/pipelines.ts';
 import { PLAIN } from '../../src/kernels/plain.ts';
 import { NARROW, type KernelSet, type MatmulVariant } from '../../src/kernels/variants.ts';
@@ -67,7 +68,7 @@ async function choose(provider: GpuProvider, families: readonly Family[], store?
 async function checkSets(provider: GpuProvider, types: CaseTypes, wish: 'narrow' | 'wide'): Promise<void> {
   await onGpu(provider, async (gpu) => {
     const precision = types.pool === 'f32' ? 'exact' : 'half';
-    const pipelines = createPipelines(gpu.device);
+    const pipelines = createPipelines(gpu.device, createBuffers(gpu.device));
     const cases = kernelCases(types, 'full');
     for (const deterministic of wish === 'wide' ? [false, true] : [false]) {
       const [asked] = await familiesOf(gpu, wish, { precision, deterministic });

@@ -39,7 +39,7 @@ export interface Harness {
 export async function openHarness(provider: GpuProvider): Promise<Harness> {
   const gpu = await openGpu(provider);
   const buffers = createBuffers(gpu.device);
-  const pipelines = createPipelines(gpu.device);
+  const pipelines = createPipelines(gpu.device, buffers);
   return { run: (launch) => runLaunch(gpu, buffers, pipelines, launch) };
 }
 
