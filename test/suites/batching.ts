@@ -166,6 +166,7 @@ export function batchingCases(environment: Environment): Case[] {
     {
       name: 'deterministic engine: log-probabilities and sampled tokens alone, with 1, 7 and 31 others, in chunks of 1, 16 and 64',
       on: 'engine',
+      takes: 'minutes',
       run: () => checkEngine(environment),
     },
   ];

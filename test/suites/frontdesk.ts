@@ -144,6 +144,7 @@ export function frontdeskCases(environment: Environment): Case[] {
     {
       name: 'half: stored tokens rank first behind what came before them',
       on: 'engine',
+      takes: 'minutes',
       run: () => checkForced(environment, 'half', first),
     },
   ];
