@@ -97,12 +97,12 @@ async function answers(engine: Engine): Promise<readonly (readonly number[])[]> 
 }
 
 /** What the step was told, for its dispatches to find it again. */
-export function restore({ queue }: GPUDevice, { writes }: Submitted): void {
+function restore({ queue }: GPUDevice, { writes }: Submitted): void {
   for (const { buffer, offset, bytes } of writes) queue.writeBuffer(buffer, offset, bytes);
 }
 
 /** Milliseconds from the first call of a step's recording to its end on the device. */
-export async function replay(device: GPUDevice, { commands }: Submitted): Promise<number> {
+async function replay(device: GPUDevice, { commands }: Submitted): Promise<number> {
   const began = performance.now();
   const encoder = device.createCommandEncoder();
   for (const { kind, calls } of commands) {
@@ -115,11 +115,11 @@ export async function replay(device: GPUDevice, { commands }: Submitted): Promis
   return performance.now() - began;
 }
 
-/** Milliseconds of one dispatch: what each of `repeats` in one pass costs more than the first. */
-export async function timeKernel(device: GPUDevice, launch: Launch, repeats: number = REPEATS): Promise<number> {
+/** Milliseconds of one dispatch: what each of `REPEATS` in one pass costs more than the first. */
+async function timeKernel(device: GPUDevice, launch: Launch): Promise<number> {
   const once = await timePass(device, launch, 1);
-  const often = await timePass(device, launch, repeats);
-  return (often - once) / (repeats - 1);
+  const often = await timePass(device, launch, REPEATS);
+  return (often - once) / (REPEATS - 1);
 }
 
 async function timePass(device: GPUDevice, { setup, dispatch }: Launch, repeats: number): Promise<number> {

@@ -4,13 +4,13 @@ import { openGpu } from '../../src/gpu/device.ts';
 import type { KernelSet } from '../../src/kernels/variants.ts';
 import { runParts, type Parts } from '../parts.ts';
 import type { Row } from '../report.ts';
+import { stepRows } from '../steps.ts';
 import { attentionRows, attentionVariants } from './attention.ts';
 import { openBed, type Bed } from './bed.ts';
 import { openCeilings, type CeilingMeter } from './ceilings.ts';
 import { loraRows, loraVariants } from './lora.ts';
 import { matmulRows, matmulVariants } from './matmul.ts';
 import { smallRows } from './small.ts';
-import { stepRows } from './steps.ts';
 
 /** What every part of this bench works with. */
 export interface Bench {
@@ -42,7 +42,7 @@ const PARTS: Readonly<Record<string, (bench: Bench) => Promise<readonly Row[]>>>
   lora: loraRows,
   attention: attentionRows,
   small: smallRows,
-  steps: stepRows,
+  steps: ({ provider, folder }) => stepRows(provider, folder),
   'matmul-variants': matmulVariants,
   'lora-variants': loraVariants,
   'attention-variants': attentionVariants,

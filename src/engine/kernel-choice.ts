@@ -58,7 +58,8 @@ export function caseTypes(
   // what loading refuses is left out
   const dtypes = [...files.tensors.values()].flatMap(({ shape, dtype }) => (shape.length === 2 && isFloatDtype(dtype) ? [dtype] : []));
   const planes = [...dtypes.map((dtype) => [dtype]), dtypes].filter(({ length }) => length > 0);
-  return { ...rest, weights: [...new Set(planes.map((plane) => planeType(plane, precision, halvesOn(gpu, files))))].sort() };
+  const halves = halvesOn(gpu, files);
+  return { ...rest, weights: [...new Set(planes.map((plane) => planeType(plane, precision, halves)))].sort() };
 }
 
 /**

@@ -1,7 +1,6 @@
 import type { Kernel } from '../gpu/kernel.ts';
 import { WORKGROUP_SIZE } from '../gpu/kernel.ts';
-import { ceilingFmaEight } from '../kernels/ceiling-fma-eight.ts';
-import { ceilingFmaFour } from '../kernels/ceiling-fma-four.ts';
+import { ceilingFma } from '../kernels/ceiling-fma.ts';
 import { ceilingLaunch } from '../kernels/ceiling-launch.ts';
 import { ceilingLoads } from '../kernels/ceiling-loads.ts';
 import { ceilingStream } from '../kernels/ceiling-stream.ts';
@@ -62,9 +61,10 @@ export function attemptsOf(software: boolean, streamBytes: readonly number[]): r
     const suffix = counts.length > 1 ? `, ${threads} threads` : '';
     // neighbours on a processor read what lies behind what they read; on a GPU they read next to each other
     const places = software ? [[1, 'own'] as const] : [[threads, 'neighbours'] as const, [1, 'own'] as const];
-    const fma = [ceilingFmaFour, ceilingFmaEight].map((kernel): Attempt => {
+    const fma = [4, 8].map((chains): Attempt => {
       const work = threads * FMA_ROUNDS * 32 * 8;
-      return { kind: 'flops', label: `${kernel.label}${suffix}`, kernel, constants: { COUNT: FMA_ROUNDS }, threads, work };
+      const constants = { COUNT: FMA_ROUNDS, CHAINS: chains };
+      return { kind: 'flops', label: `${chains} chains${suffix}`, kernel: ceilingFma, constants, threads, work };
     });
     const streams = streamBytes.flatMap((bytes) =>
       places.map(([step, name]): Attempt => {

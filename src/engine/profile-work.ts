@@ -7,7 +7,7 @@ import { toF16 } from '../formats/half.ts';
 import { PAGE_TOKENS } from '../kernels/step-layout.ts';
 import type { Model } from '../model/model.ts';
 import type { Part, StepItem } from '../model/plan.ts';
-import type { SamplerSettings } from '../model/sampling.ts';
+import { GREEDY } from '../model/sampling.ts';
 import type { ModelWeights } from '../model/weights.ts';
 import type { ServingDevice } from './device.ts';
 import { ceilingNumbers } from './profile-ceilings.ts';
@@ -32,19 +32,6 @@ export interface StepSizes {
   readonly context: number;
   readonly promptRows: number;
 }
-
-const GREEDY: SamplerSettings = {
-  temperature: 0,
-  seed: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  adjusts: 'no',
-  endTokens: [],
-};
 
 /** Pages of one sequence. */
 const pagesOf = ({ context, promptRows }: StepSizes): number => Math.ceil(Math.max(context, promptRows) / PAGE_TOKENS);

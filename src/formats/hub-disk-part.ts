@@ -1,6 +1,6 @@
 import type { FileSystem } from './folder-disk.ts';
 import { fileTruncated } from './folder-contract.ts';
-import type { DiskLock } from './hub-disk-lock.ts';
+import type { FolderLock } from './folder-lock.ts';
 import { hubStoreFailed, pieceCount, pieceLength } from './hub-store.ts';
 import type { HubPart } from './hub-store.ts';
 
@@ -18,7 +18,7 @@ export interface DiskPartOptions {
   readonly path: string;
   readonly size: number;
   readonly pieceBytes: number;
-  readonly lock: DiskLock;
+  readonly lock: FolderLock;
   /** Called when the file is in its place. */
   finished(): Promise<void>;
 }

@@ -2,7 +2,7 @@ import { isFileName } from './folder-contract.ts';
 import { openDiskFolder } from './folder-disk.ts';
 import type { FileSystem } from './folder-disk.ts';
 import { environment } from './hub-access.ts';
-import { takeDiskLock } from './hub-disk-lock.ts';
+import { takeLock } from './folder-lock.ts';
 import { folderModels, namesBelow, unlessAbsent } from './hub-disk-layout.ts';
 import { openDiskPart } from './hub-disk-part.ts';
 import { isCommit } from './hub-id.ts';
@@ -148,7 +148,7 @@ async function openPart(
   const blobs = `${folderOf(disk, repository)}/blobs`;
   const lockFolder = `${locksOf(disk, repository)}/${name}.weblora`;
   signal?.throwIfAborted();
-  const lock = await takeDiskLock(fs, lockFolder, signal).catch((error: unknown) => {
+  const lock = await takeLock(fs, lockFolder, signal).catch((error: unknown) => {
     signal?.throwIfAborted();
     throw hubStoreFailed(disk.root, `be locked for ${file.name}`, error);
   });

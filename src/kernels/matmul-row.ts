@@ -10,10 +10,10 @@ export const matmulRow = defineKernel({
   label: 'matmul-row',
   source,
   buffers: { step: 'read', weights: 'read', x: 'read', y: 'read_write' },
-  constants: MATMUL_CONSTANTS,
+  constants: [...MATMUL_CONSTANTS, 'ROWS'],
   runtime: MATMUL_SHAPE,
   workgroupSize: 16,
 });
 
-/** Workgroups of one row, one thread per 4 outputs. */
-export const matmulRowThreads = (rows: number, out4: number): number => rows * Math.ceil(out4 / 16) * 16;
+/** Workgroups of `each` rows (ROWS), one thread per 4 outputs. */
+export const matmulRowThreads = (each: number, rows: number, out4: number): number => Math.ceil(rows / each) * Math.ceil(out4 / 16) * 16;

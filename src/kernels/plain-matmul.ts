@@ -1,12 +1,12 @@
 import source from '../../shaders/plain-matmul.wgsl?raw';
 import { defineKernel } from '../gpu/kernel.ts';
-import { matmulRow } from './matmul-row.ts';
+import { MATMUL_CONSTANTS, matmulRow } from './matmul-row.ts';
 
 export const plainMatmul = defineKernel({
   label: 'plain-matmul',
   source,
   buffers: { step: 'read', weights: 'read', x: 'read', y: 'read_write' },
-  constants: matmulRow.constants,
+  constants: MATMUL_CONSTANTS,
 });
 
 /** One thread per row and output. */

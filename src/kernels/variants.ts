@@ -13,7 +13,6 @@ import {
 } from './attention.ts';
 import { loraExpand, loraExpandThreads } from './lora-expand.ts';
 import { loraShrink, loraShrinkThreads } from './lora-shrink.ts';
-import { matmulFew, matmulFewThreads } from './matmul-few.ts';
 import { matmulRow, matmulRowThreads } from './matmul-row.ts';
 import { matmulTile, matmulTileThreads } from './matmul-tile.ts';
 import { rmsNorm, rmsNormThreads } from './rms-norm.ts';
@@ -117,11 +116,16 @@ const TOGETHER = {
  */
 function narrowKernels(together: keyof typeof TOGETHER): KernelSet {
   const { suffix, share, sum, lanes, prefill } = TOGETHER[together];
-  const matmul = (name: string, kernel: MatmulVariant['kernel'], threads: (rows: number, out4: number) => number): MatmulVariant => ({
+  const row = (name: string, each: number): MatmulVariant => ({
     name: `${name}${suffix}`,
-    kernel: { ...kernel, ...share },
-    threads: ({ rows, out4 }) => threads(rows, out4),
+    kernel: { ...matmulRow, ...share, ownConstants: { ROWS: each } },
+    threads: ({ rows, out4 }) => matmulRowThreads(each, rows, out4),
   });
+  const tile: MatmulVariant = {
+    name: `tile${suffix}`,
+    kernel: { ...matmulTile, ...share },
+    threads: ({ rows, out4 }) => matmulTileThreads(rows, out4),
+  };
   const shrink = (name: string, rows: number): ShrinkVariant => ({
     name: `${name}${suffix}`,
     kernel: { ...loraShrink, ...sum, ownConstants: { ROWS: rows } },
@@ -134,9 +138,9 @@ function narrowKernels(together: keyof typeof TOGETHER): KernelSet {
   });
   return {
     matmul: [
-      { mostRows: 1, variant: matmul('row', matmulRow, matmulRowThreads) },
-      { mostRows: 4, variant: matmul('few', matmulFew, matmulFewThreads) },
-      { mostRows: Infinity, variant: matmul('tile', matmulTile, matmulTileThreads) },
+      { mostRows: 1, variant: row('row', 1) },
+      { mostRows: 4, variant: row('few', 4) },
+      { mostRows: Infinity, variant: tile },
     ],
     shrink: shrink('narrow', 4),
     shrinkOne: shrink('narrow-one', 1),

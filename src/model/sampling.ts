@@ -22,6 +22,20 @@ export interface SamplerSettings {
   readonly endTokens: readonly number[];
 }
 
+/** Settings of a sampler that takes the likeliest token, and goes on to the end. */
+export const GREEDY: SamplerSettings = {
+  temperature: 0,
+  seed: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  adjusts: 'no',
+  endTokens: [],
+};
+
 /** Below it a temperature is greedy, as in vLLM: its inverse would leave f32's range. */
 const LEAST_TEMPERATURE = 1e-5;
 const MOST_TEMPERATURE = 1e6;

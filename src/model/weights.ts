@@ -145,8 +145,7 @@ const MOST_WIDENED_BYTES = 256 << 20;
 
 /**
  * `widened` where a matmul takes a fifth less time for it and the model is small: on SwiftShader, which unpacks f16 with some twenty
- * instructions a number. It is known by its subgroups among the software devices
- * seen so far.
+ * instructions a number. Among the software devices seen so far it is known by its subgroups.
  */
 export function halvesOn({ software, features }: Pick<Gpu, 'software' | 'features'>, { tensors }: TensorFiles): Halves {
   if (!software || features.subgroups === 'no') return 'kept';

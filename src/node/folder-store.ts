@@ -1,9 +1,9 @@
-import { readFile, rm } from 'node:fs/promises';
+import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Store } from '../engine/types.ts';
 import { WebLoraError } from '../errors.ts';
+import { takeLock } from '../formats/folder-lock.ts';
 import { fileOf, keysIn, readSmall, unlessAbsent, writeWhole } from './folder-files.ts';
-import { takeLock } from './folder-lock.ts';
 
 /**
  * A store in a folder on disk, for Node and Deno: one file a key, written beside its place and renamed, so that a reader, another process
@@ -38,7 +38,7 @@ export function folderStore(path: string): Store {
     return turn;
   };
   const read = async (key: string): Promise<Uint8Array<ArrayBuffer> | undefined> =>
-    unlessAbsent(async () => new Uint8Array(await readFile(fileOf(path, key))));
+    unlessAbsent(async () => new Uint8Array(await fs.readFile(fileOf(path, key))));
   /** After every call that is under way. */
   const list = async (prefix: string): Promise<string[]> => {
     await Promise.all(turns.values());
@@ -54,7 +54,7 @@ export function folderStore(path: string): Store {
     },
     delete: (keys) =>
       inTurn(keys, `delete ${inWords(keys)}`, async () => {
-        for (const key of keys) await rm(fileOf(path, key), { force: true });
+        for (const key of keys) await fs.rm(fileOf(path, key), { force: true });
       }),
     keys: (prefix) => told('list its keys', () => list(prefix)),
     entries: (prefix) => told(`read what begins with ${prefix}`, async () => readSmall(path, await list(prefix))),
@@ -65,11 +65,11 @@ export function folderStore(path: string): Store {
 function exclusively(told: <T>(call: () => Promise<T>) => Promise<T>, folder: string): Store['exclusive'] {
   let last: Promise<unknown> = Promise.resolve();
   const alone = async <T>(work: () => Promise<T>): Promise<T> => {
-    const free = await told(() => takeLock(folder));
+    const { release } = await told(() => takeLock(fs, folder, undefined));
     try {
       return await work();
     } finally {
-      await told(free).catch(() => undefined); // the work is done; who waits takes the lock when its owner stays silent
+      await told(release).catch(() => undefined); // the work is done; who waits takes the lock when its owner stays silent
     }
   };
   return (work) => {

@@ -85,7 +85,7 @@ function emptyWeights(buffers: Buffers, config: ModelConfig, { groups }: ModelSh
   return { embedding, head: embedding, finalNorm: buffer, layers: Array.from({ length: config.layers }, () => layer) };
 }
 
-/** Steps' worth of numbers: one row takes matmul-row, a few take matmul-few, more take matmul-tile; samplers with options have kernels of their own. */
+/** Steps' worth of numbers: few rows take matmul-row, more take matmul-tile; samplers with options have kernels of their own. */
 function planOf(rows: number, options: number): Plan {
   const nothing = { words: new Uint32Array(0), logitRowOf: [], samplerOf: [], readRows: 0, vRows: rows };
   return {

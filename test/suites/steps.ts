@@ -1,12 +1,11 @@
 import type { ItemOutput, Model } from '../../src/model/model.ts';
 import type { StepItem } from '../../src/model/plan.ts';
-import type { SamplerSettings } from '../../src/model/sampling.ts';
+import { GREEDY, type SamplerSettings } from '../../src/model/sampling.ts';
 import { sample, type SampleInput, type Seen } from '../reference/sample.ts';
 import { LLAMA } from './adapters.ts';
 import { logGpu } from './device-log.ts';
 import { openDirectModel, promptChunk, type DirectModel } from './direct-model.ts';
 import { folder } from './fixtures.ts';
-import { GREEDY } from './greedy.ts';
 import { bits, checkSame } from './kernel-harness.ts';
 import { check, type Case, type Environment } from './suite.ts';
 

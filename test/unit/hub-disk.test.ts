@@ -14,7 +14,7 @@ import { openCachedHubFolder } from '../../src/formats/hub-cached.ts';
 import { diskHubStore } from '../../src/formats/hub-disk.ts';
 import { memoryHubStore } from '../../src/formats/hub-store-memory.ts';
 import { removeModel } from '../../src/formats/hub-store.ts';
-import { takeDiskLock } from '../../src/formats/hub-disk-lock.ts';
+import { takeLock } from '../../src/formats/folder-lock.ts';
 import { opfsHubStore } from '../../src/formats/hub-opfs.ts';
 import { openHubDouble } from '../servers/hub.ts';
 import type { HubDouble } from '../servers/hub.ts';
@@ -303,7 +303,7 @@ describe('where there is no room', () => {
 
 test('who was taken for dead does not go on', async () => {
   const folder = join(root, 'lock');
-  const lock = await takeDiskLock(fs, folder, undefined);
+  const lock = await takeLock(fs, folder, undefined);
   await lock.check();
   await rm(join(folder, '1.lock')); // no beat reaches it any more
   await writeFile(join(folder, '2.lock'), ''); // as another process that waited for too long

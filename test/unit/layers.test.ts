@@ -20,7 +20,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   engine: ['model', 'adapters', 'kernels', 'gpu', 'formats', 'text', 'slices', 'errors'],
   openai: ['engine', 'text', 'errors'],
   // Node's GPU is no layer of its own: it shares the engine's types and the errors, nothing that runs.
-  node: ['engine', 'errors'],
+  node: ['engine', 'formats', 'errors'],
   rpc: ['openai', 'engine', 'formats', 'errors'],
   server: ['openai', 'engine', 'formats', 'text', 'errors', 'node', 'entry'],
   entry: ['rpc', 'openai', 'engine', 'model', 'adapters', 'formats', 'text', 'errors', 'node'],

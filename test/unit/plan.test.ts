@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { HEADER, MAX_END_TOKENS, MAX_PARTS, SAMPLER, SAMPLER_FLAGS, SEGMENT_WORDS, stepLayout } from '../../src/kernels/step-layout.ts';
 import { createPlanner, type StepItem } from '../../src/model/plan.ts';
 import type { SamplerSettings } from '../../src/model/sampling.ts';
-import { GREEDY } from '../suites/greedy.ts';
+import { GREEDY } from '../../src/model/sampling.ts';
 
 const LAYOUT = stepLayout({ rows: 16, logitRows: 16, samplers: 8 });
 

@@ -36,8 +36,8 @@ const WORK: StepWork = {
 
 const LORA = ['shrink', 'expand'];
 const LABELS = [
-  ...['embed', 'rms-norm', 'matmul-few', ...LORA, 'rope-kv', 'attention', 'matmul-few', ...LORA],
-  ...['rms-norm', 'matmul-few', ...LORA, 'silu-mul', 'matmul-few', ...LORA, 'rms-norm', 'matmul-few', 'matmul-few'],
+  ...['embed', 'rms-norm', 'matmul-row', ...LORA, 'rope-kv', 'attention', 'matmul-row', ...LORA],
+  ...['rms-norm', 'matmul-row', ...LORA, 'silu-mul', 'matmul-row', ...LORA, 'rms-norm', 'matmul-row', 'matmul-row'],
   ...['sample-chunk', 'sample-merge'],
 ];
 
@@ -46,16 +46,16 @@ describe('demands', () => {
   const at = (label: string, nth = 0) => found[LABELS.flatMap((each, i) => (each === label ? [i] : []))[nth]!]!;
 
   test('of matmuls are those of their planes, by what their numbers take', () => {
-    expect(at('matmul-few').part).toBe('qkv');
-    expect(at('matmul-few').demand.flops).toBe(2 * 2 * 64 * 128);
-    expect(at('matmul-few').demand.bytes).toBe(4 * 64 * 128 + 4 * 2 * (64 + 128));
-    expect(at('matmul-few').demand.loads).toBe(tileLoads(2 * 2 * 64 * 128, 2, 8));
-    expect([4, 5].map((nth) => at('matmul-few', nth).part)).toEqual(['head', 'head']);
-    expect([4, 5].map((nth) => at('matmul-few', nth).demand.bytes)).toEqual([192, 64].map((outs) => 2 * 64 * outs + 4 * 2 * (64 + outs)));
+    expect(at('matmul-row').part).toBe('qkv');
+    expect(at('matmul-row').demand.flops).toBe(2 * 2 * 64 * 128);
+    expect(at('matmul-row').demand.bytes).toBe(4 * 64 * 128 + 4 * 2 * (64 + 128));
+    expect(at('matmul-row').demand.loads).toBe(tileLoads(2 * 2 * 64 * 128, 2, 8));
+    expect([4, 5].map((nth) => at('matmul-row', nth).part)).toEqual(['head', 'head']);
+    expect([4, 5].map((nth) => at('matmul-row', nth).demand.bytes)).toEqual([192, 64].map((outs) => 2 * 64 * outs + 4 * 2 * (64 + outs)));
     const oneRow = demandsOf(LABELS, { ...WORK, logitRows: 1 });
-    expect(oneRow[LABELS.lastIndexOf('matmul-few')]!.demand.flops).toBe(2 * 64 * 64);
+    expect(oneRow[LABELS.lastIndexOf('matmul-row')]!.demand.flops).toBe(2 * 64 * 64);
     // 8 of 10 loads are of weights, of which one brings twice as many
-    expect(at('matmul-few', 4).demand.loads).toBeCloseTo(0.6 * tileLoads(2 * 2 * 64 * 192, 2, 8), 9);
+    expect(at('matmul-row', 4).demand.loads).toBeCloseTo(0.6 * tileLoads(2 * 2 * 64 * 192, 2, 8), 9);
   });
 
   test('of adapters are those of the ranks that they have at the group’s sites', () => {
@@ -112,7 +112,7 @@ describe('a step taken apart', () => {
   test('puts every dispatch into one group, by kernel and place', () => {
     const groups = groupsOf(LABELS, demandsOf(LABELS, WORK));
     expect(groups.flatMap((group) => group.at).sort((a, b) => a - b)).toEqual(LABELS.map((_, i) => i));
-    expect(groups.filter(({ kernel }) => kernel === 'matmul-few').map(({ part, at }) => [part, at.length])).toEqual([
+    expect(groups.filter(({ kernel }) => kernel === 'matmul-row').map(({ part, at }) => [part, at.length])).toEqual([
       ...[
         ['qkv', 1],
         ['o', 1],

@@ -10,7 +10,7 @@ const FREE_AFTER_MS = 60_000;
 const LONGEST_PAUSE_MS = 200;
 
 /** A lock that is held. */
-export interface DiskLock {
+export interface FolderLock {
   /** Throws `store_failed` where others took this holder for dead, as after a long sleep of the machine. */
   check(): Promise<void>;
   release(): Promise<void>;
@@ -23,7 +23,7 @@ export interface DiskLock {
  * @param folder where the lock's files lie; made when it is not there.
  * @param signal ends the wait; its reason is thrown.
  */
-export async function takeDiskLock(fs: FileSystem, folder: string, signal: AbortSignal | undefined): Promise<DiskLock> {
+export async function takeLock(fs: FileSystem, folder: string, signal: AbortSignal | undefined): Promise<FolderLock> {
   await fs.mkdir(folder, { recursive: true });
   let seen: { readonly number: number; readonly changed: number; readonly since: number } | undefined;
   for (let pause = 2; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
@@ -71,7 +71,7 @@ async function takeNumber(fs: FileSystem, folder: string, number: number): Promi
   return true;
 }
 
-function hold(fs: FileSystem, folder: string, number: number): DiskLock {
+function hold(fs: FileSystem, folder: string, number: number): FolderLock {
   const file = `${folder}/${number}.lock`;
   let beating: Promise<unknown> = Promise.resolve();
   let beaten = performance.now();
