@@ -7,7 +7,7 @@ import { isFloatDtype } from '../formats/half.ts';
 import type { WeightType } from '../kernels/libraries.ts';
 import { PLAIN } from '../kernels/plain.ts';
 import { NARROW, NARROW_QUADS, type KernelSet } from '../kernels/variants.ts';
-import { halvesOn, planeType, type Quantization } from '../model/weights.ts';
+import { halvesOn, planeType, type Quantization } from '../model/planes.ts';
 import { kernelCases, type CaseTypes } from './kernel-cases.ts';
 import { KERNEL_ROLES, type KernelCase } from './kernel-data.ts';
 import { checkFamilies, servingOf, setOf, type Family, type FamilyName, type Serving, type Verdict } from './kernel-check.ts';

@@ -1,6 +1,6 @@
 import source from '../../shaders/plain-matmul.wgsl?raw';
 import { defineKernel } from '../gpu/kernel.ts';
-import { MATMUL_CONSTANTS, matmulRow } from './matmul-row.ts';
+import { MATMUL_CONSTANTS } from './matmul-row.ts';
 
 export const plainMatmul = defineKernel({
   label: 'plain-matmul',

@@ -99,11 +99,12 @@ export function createActivations(
 
 /** cos and sin of every position and pair, in double before they are rounded: f32 angles drift with the position. */
 export function ropeTable(config: ModelConfig, positions: number): Float32Array<ArrayBuffer> {
-  const { headDim, ropeTheta } = config;
+  const { headDim, ropes } = config;
+  const { frequencies } = ropes[0]!;
   const half = headDim / 2;
   const table = new Float32Array(positions * headDim);
   for (let pair = 0; pair < half; pair++) {
-    const frequency = ropeTheta ** ((-2 * pair) / headDim);
+    const frequency = frequencies[pair]!;
     for (let position = 0; position < positions; position++) {
       table[position * headDim + pair] = Math.cos(position * frequency);
       table[position * headDim + half + pair] = Math.sin(position * frequency);

@@ -3,8 +3,33 @@ import { booleanField, jsonObject, numberField, saysNothing, show, wrongField } 
 import type { JsonObject } from '../formats/json.ts';
 import { INERT_KEYS, NEUTRAL_VALUES } from './config-keys.ts';
 
-/** The numbers of a Llama-shaped decoder, whoever wrote its config.json. */
+/** How the positions of a layer turn q and k: pair `i` of a head's first `dimensions` numbers by `position * frequencies[i]`. */
+export interface Rope {
+  /** Numbers of a head that are turned, even; those behind stay (partial rotary). */
+  readonly dimensions: number;
+  /** Radians a position, `dimensions / 2` of them, scaling included; in double. */
+  readonly frequencies: readonly number[];
+  /** LongRoPE: what serves instead where the served length exceeds `original`. */
+  readonly long?: { readonly original: number; readonly frequencies: readonly number[] };
+  /** What cos and sin are multiplied with (LongRoPE's attention factor); else 1. */
+  readonly factor: number;
+}
+
+/** What may differ between the layers of a model. */
+export interface LayerKind {
+  /** Positions that a row sees, its own included; Infinity: all before it. */
+  readonly window: number;
+  /** Index into `ModelConfig.ropes`. */
+  readonly rope: number;
+}
+
+/**
+ * The numbers of a decoder, whoever wrote its config.json. A family is nothing but a choice of these: the forward pass knows no names of
+ * families.
+ */
 export interface ModelConfig {
+  /** config.json's `model_type`. */
+  readonly family: string;
   readonly vocabSize: number;
   readonly hiddenSize: number;
   readonly intermediateSize: number;
@@ -13,7 +38,27 @@ export interface ModelConfig {
   readonly kvHeads: number;
   readonly headDim: number;
   readonly normEpsilon: number;
-  readonly ropeTheta: number;
+  /** `around`: each block's output is normed, too, before it is added (Gemma 2 and 3). */
+  readonly norms: 'before' | 'around';
+  /** What is added to a norm's weights as stored: 1 for Gemma's in transformers' checkpoints. */
+  readonly normOffset: number;
+  /** `each head`: q and k are normed over each head before they turn (Qwen3, Gemma 3). */
+  readonly queryKeyNorm: 'no' | 'each head';
+  /** Linear layers with biases. */
+  readonly biases: { readonly qkv: boolean; readonly o: boolean; readonly mlp: boolean };
+  /** Whether the checkpoint has q, k, v (`qkv_proj`) and gate, up (`gate_up_proj`) as one tensor each (Phi-3). */
+  readonly fused: boolean;
+  readonly activation: 'silu' | 'gelu-tanh';
+  /** What embeddings are multiplied with. */
+  readonly embeddingScale: number;
+  /** What scores are multiplied with. */
+  readonly attentionScale: number;
+  /** `cap * tanh(score / cap)`; 0: none. */
+  readonly attentionCap: number;
+  readonly logitCap: number;
+  readonly ropes: readonly Rope[];
+  /** One a layer. */
+  readonly layerKinds: readonly LayerKind[];
   readonly tiedEmbeddings: boolean;
   /** max_position_embeddings */
   readonly contextLength: number;
@@ -177,16 +222,31 @@ export function parseModelConfig(json: unknown, location: string): ModelConfig {
   }
   const normEpsilon = numberField(config, 'rms_norm_eps', location, 1e-6);
   if (!(normEpsilon > 0 && normEpsilon < 1)) throw unsupported(location, `rms_norm_eps is ${normEpsilon}; it must be between 0 and 1.`);
+  const layers = dimension(config, 'num_hidden_layers', location, 1024);
+  const theta = ropeTheta(config, location);
+  const frequencies = Array.from({ length: headDim / 2 }, (_, pair) => theta ** ((-2 * pair) / headDim));
   return {
+    family: 'llama',
     vocabSize: dimension(config, 'vocab_size', location, 1 << 24),
     hiddenSize,
     intermediateSize,
-    layers: dimension(config, 'num_hidden_layers', location, 1024),
+    layers,
     heads,
     kvHeads,
     headDim,
     normEpsilon,
-    ropeTheta: ropeTheta(config, location),
+    norms: 'before',
+    normOffset: 0,
+    queryKeyNorm: 'no',
+    biases: { qkv: false, o: false, mlp: false },
+    fused: false,
+    activation: 'silu',
+    embeddingScale: 1,
+    attentionScale: 1 / Math.sqrt(headDim),
+    attentionCap: 0,
+    logitCap: 0,
+    ropes: [{ dimensions: headDim, frequencies, factor: 1 }],
+    layerKinds: Array.from({ length: layers }, () => ({ window: Infinity, rope: 0 })),
     tiedEmbeddings: booleanField(config, 'tie_word_embeddings', location, false),
     contextLength: dimension(config, 'max_position_embeddings', location, 1 << 24, 2048),
     bosToken: bosToken(config, location),

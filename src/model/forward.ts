@@ -9,7 +9,7 @@ import { sampleLaunches } from './forward-sample.ts';
 import { constants, fixed, type ForwardParts, type Launch } from './launch.ts';
 import type { Plan } from './plan.ts';
 import { padded, type Group } from './shape.ts';
-import type { Plane } from './weights.ts';
+import type { Plane } from './planes.ts';
 
 /** The network of a Llama-shaped decoder from top to bottom, as the launches of one step. (rows, hidden) flows through `x`. */
 export async function buildForward(parts: ForwardParts): Promise<Launch[]> {

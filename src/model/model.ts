@@ -9,10 +9,11 @@ import { PAGE_TOKENS, stepLayout } from '../kernels/step-layout.ts';
 import type { KernelSet } from '../kernels/variants.ts';
 import { createActivations, ropeTable, stageNumbers } from './activations.ts';
 import type { ModelConfig } from './config.ts';
+import { halvesOn, type Quantization } from './planes.ts';
 import type { StepItem } from './plan.ts';
 import { createRunner, type ItemOutput, type PreparedStep, type Runner } from './runner.ts';
 import { modelShape, type ModelShape } from './shape.ts';
-import { halvesOn, placeWeights, type ModelWeights, type Quantization } from './weights.ts';
+import { placeWeights, type ModelWeights } from './weights.ts';
 
 /** What is decided before anything is built. */
 export interface ModelSettings {

@@ -15,13 +15,15 @@ import type { ModelConfig } from '../../src/model/config.ts';
 import { buildForward } from '../../src/model/forward.ts';
 import type { Plan } from '../../src/model/plan.ts';
 import { modelShape, padded, type ModelShape } from '../../src/model/shape.ts';
-import type { ModelWeights, Plane } from '../../src/model/weights.ts';
+import type { Plane } from '../../src/model/planes.ts';
+import type { ModelWeights } from '../../src/model/weights.ts';
+import { llamaConfig } from '../suites/llama-config.ts';
 import { describeNull } from '../device.ts';
 import { KERNELS } from './wgsl.ts';
 
 const LIMITS = { rows: 8, logitRows: 8, samplers: 4 };
 
-const CONFIG: ModelConfig = {
+const SIZES = {
   vocabSize: 301,
   hiddenSize: 36,
   intermediateSize: 100,
@@ -30,22 +32,23 @@ const CONFIG: ModelConfig = {
   kvHeads: 2,
   headDim: 24,
   normEpsilon: 1e-5,
-  ropeTheta: 10_000,
-  tiedEmbeddings: false,
   contextLength: 200, // keys of several tiles
-  bosToken: undefined,
-  endTokens: [],
 };
+
+const CONFIG = llamaConfig(SIZES);
 
 /** Odd widths; SmolLM2-135M's; Llama 3.2 1B's, with several splits of K. */
 const CONFIGS: readonly { readonly name: string; readonly config: ModelConfig }[] = [
   { name: 'odd widths', config: CONFIG },
-  { name: 'heads of 64', config: { ...CONFIG, hiddenSize: 576, intermediateSize: 1536, heads: 9, kvHeads: 3, headDim: 64, layers: 1 } },
+  {
+    name: 'heads of 64',
+    config: llamaConfig({ ...SIZES, hiddenSize: 576, intermediateSize: 1536, heads: 9, kvHeads: 3, headDim: 64, layers: 1 }),
+  },
   {
     name: 'several splits',
-    config: { ...CONFIG, hiddenSize: 2048, intermediateSize: 8192, heads: 32, kvHeads: 8, headDim: 64, layers: 1 },
+    config: llamaConfig({ ...SIZES, hiddenSize: 2048, intermediateSize: 8192, heads: 32, kvHeads: 8, headDim: 64, layers: 1 }),
   },
-  { name: 'one kv head', config: { ...CONFIG, heads: 8, kvHeads: 1, headDim: 8, layers: 1, normEpsilon: 1e-6 } },
+  { name: 'one kv head', config: llamaConfig({ ...SIZES, heads: 8, kvHeads: 1, headDim: 8, layers: 1, normEpsilon: 1e-6 }) },
 ];
 
 const CHOICES = ['yes', 'no'] as const;

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { parseModelConfig } from '../../src/model/config.ts';
+import { parseModelConfig, type Rope } from '../../src/model/config.ts';
+import { llamaConfig, ropeFrequencies } from '../suites/llama-config.ts';
 import { parseGenerationConfig } from '../../src/model/generation-config.ts';
 
 const SHARED = new URL('../../../shared/', import.meta.url);
@@ -118,37 +119,46 @@ const LLAMA3 = {
   vocab_size: 128256,
 };
 
+const plain = (theta: number, dimensions: number): Rope => ({ dimensions, frequencies: ropeFrequencies(theta, dimensions), factor: 1 });
+
 describe('config.json', () => {
   test.each([
-    ['SmolLM2', SMOLLM2, { headDim: 64, kvHeads: 3, ropeTheta: 100000, tiedEmbeddings: true, contextLength: 8192, endTokens: [2] }],
-    ['TinyLlama', TINYLLAMA, { headDim: 64, kvHeads: 4, ropeTheta: 10000, tiedEmbeddings: false, normEpsilon: 1e-5 }],
-    ['Llama 2', LLAMA2, { headDim: 128, kvHeads: 32, ropeTheta: 10000, intermediateSize: 11008 }],
-    ['Llama 3', LLAMA3, { headDim: 128, kvHeads: 8, ropeTheta: 500000, bosToken: 128000, endTokens: [128009], vocabSize: 128256 }],
+    [
+      'SmolLM2',
+      SMOLLM2,
+      { headDim: 64, kvHeads: 3, ropes: [plain(100000, 64)], tiedEmbeddings: true, contextLength: 8192, endTokens: [2] },
+    ],
+    ['TinyLlama', TINYLLAMA, { headDim: 64, kvHeads: 4, ropes: [plain(10000, 64)], tiedEmbeddings: false, normEpsilon: 1e-5 }],
+    ['Llama 2', LLAMA2, { headDim: 128, kvHeads: 32, ropes: [plain(10000, 128)], intermediateSize: 11008 }],
+    [
+      'Llama 3',
+      LLAMA3,
+      { headDim: 128, kvHeads: 8, ropes: [plain(500000, 128)], bosToken: 128000, endTokens: [128009], vocabSize: 128256 },
+    ],
   ])('of %s is read', (_, config, expected) => {
     expect(parseModelConfig(config, 'config.json')).toMatchObject(expected);
   });
 
   test("absent keys have transformers' defaults", () => {
-    expect(parseModelConfig(SMALL, 'config.json')).toEqual({
-      vocabSize: 512,
-      hiddenSize: 64,
-      intermediateSize: 160,
-      layers: 2,
-      heads: 4,
-      kvHeads: 4,
-      headDim: 16,
-      normEpsilon: 1e-6,
-      ropeTheta: 10000,
-      tiedEmbeddings: false,
-      contextLength: 2048,
-      bosToken: 1,
-      endTokens: [2],
-    });
+    expect(parseModelConfig(SMALL, 'config.json')).toEqual(
+      llamaConfig({
+        vocabSize: 512,
+        hiddenSize: 64,
+        intermediateSize: 160,
+        layers: 2,
+        heads: 4,
+        headDim: 16,
+        normEpsilon: 1e-6,
+        contextLength: 2048,
+        bosToken: 1,
+        endTokens: [2],
+      }),
+    );
   });
 
   test('older and newer spelling mean the same', () => {
     const older = parseModelConfig({ ...SMALL, rope_theta: 5e5, rope_scaling: null, torch_dtype: 'float16' }, 'c');
-    expect(older.ropeTheta).toBe(5e5);
+    expect(older.ropes).toEqual([plain(5e5, 16)]);
     expect(parseModelConfig({ ...SMALL, rope_parameters: { rope_theta: 5e5, rope_type: 'default' }, dtype: 'float16' }, 'c')).toEqual(
       older,
     );

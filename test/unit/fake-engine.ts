@@ -16,6 +16,7 @@ import type {
 } from '../../src/engine/types.ts';
 import { WebLoraError } from '../../src/errors.ts';
 import type { Tokenizer } from '../../src/text/tokenizer.ts';
+import { llamaConfig } from '../suites/llama-config.ts';
 
 export const END = 256;
 const USER = 257;
@@ -177,21 +178,17 @@ const STATS: Stats = {
 function modelInfo(options: FakeOptions, tokenizer: Tokenizer | undefined): ModelInfo {
   return {
     name: 'base',
-    config: {
+    config: llamaConfig({
       vocabSize: VOCABULARY,
       hiddenSize: 8,
       intermediateSize: 8,
       layers: 1,
       heads: 1,
-      kvHeads: 1,
       headDim: 8,
-      normEpsilon: 1e-5,
-      ropeTheta: 10000,
       tiedEmbeddings: true,
       contextLength: 512,
-      bosToken: undefined,
       endTokens: [END],
-    },
+    }),
     maxModelLength: options.maxModelLength ?? 512,
     serves: { text: tokenizer !== undefined, chat: tokenizer !== undefined },
     defaults: options.defaults ?? {},

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { llamaConfig, ropeFrequencies } from '../suites/llama-config.ts';
 import { parseModelConfig } from '../../src/model/config.ts';
 import { withRopeFactors } from '../../src/model/gguf-config-rope.ts';
 import { ggufTensorNames } from '../../src/model/gguf-config-tensors.ts';
@@ -18,22 +19,24 @@ describe('families', () => {
       Array.from({ length: 30 }, (_, layer) => gguf.replace('{layer}', String(layer))),
     );
     const tensors = names.filter((name) => name.endsWith('.weight') && name !== 'output.weight');
-    expect(parseModelConfig(configOfGguf(whole, tensors, 'smollm2.gguf'), 'smollm2.gguf')).toEqual({
-      vocabSize: 49_152,
-      hiddenSize: 576,
-      intermediateSize: 1536,
-      layers: 30,
-      heads: 9,
-      kvHeads: 3,
-      headDim: 64,
-      normEpsilon: Math.fround(1e-5),
-      ropeTheta: 100_000,
-      tiedEmbeddings: true,
-      contextLength: 8192,
-      bosToken: 1,
-      // <|im_end|> by the file, and <|endoftext|>
-      endTokens: [2, 0],
-    });
+    expect(parseModelConfig(configOfGguf(whole, tensors, 'smollm2.gguf'), 'smollm2.gguf')).toEqual(
+      llamaConfig({
+        vocabSize: 49_152,
+        hiddenSize: 576,
+        intermediateSize: 1536,
+        layers: 30,
+        heads: 9,
+        kvHeads: 3,
+        headDim: 64,
+        normEpsilon: Math.fround(1e-5),
+        ropes: [{ dimensions: 64, frequencies: ropeFrequencies(100_000, 64), factor: 1 }],
+        tiedEmbeddings: true,
+        contextLength: 8192,
+        bosToken: 1,
+        // <|im_end|> by the file, and <|endoftext|>
+        endTokens: [2, 0],
+      }),
+    );
   });
 
   test('llama', () => {

@@ -66,7 +66,6 @@ describe('SmolLM2-135M-Instruct from its GGUF', () => {
       vocabSize: 49_152,
       layers: 30,
       kvHeads: 3,
-      ropeTheta: 100_000,
       tiedEmbeddings: true,
       endTokens: [2, 0],
     });

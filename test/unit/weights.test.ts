@@ -2,13 +2,14 @@ import { describe, expect, test } from 'vitest';
 import { openSafetensors, type TensorFiles } from '../../src/formats/safetensors.ts';
 import type { Buffers } from '../../src/gpu/buffers.ts';
 import type { WeightType } from '../../src/kernels/libraries.ts';
-import type { ModelConfig } from '../../src/model/config.ts';
 import { modelShape } from '../../src/model/shape.ts';
-import { halvesOn, placeWeights, planeType, type Plane, type Quantization } from '../../src/model/weights.ts';
+import { halvesOn, planeType, type Plane, type Quantization } from '../../src/model/planes.ts';
+import { placeWeights } from '../../src/model/weights.ts';
+import { llamaConfig } from '../suites/llama-config.ts';
 import { dequantize } from '../reference/dequantize.ts';
 import { memoryFolder, randomNumbers, safetensors, tensor, type TestTensor } from './files.ts';
 
-const CONFIG: ModelConfig = {
+const CONFIG = llamaConfig({
   vocabSize: 50,
   hiddenSize: 40,
   intermediateSize: 72,
@@ -16,13 +17,9 @@ const CONFIG: ModelConfig = {
   heads: 2,
   kvHeads: 1,
   headDim: 24,
-  normEpsilon: 1e-5,
-  ropeTheta: 10_000,
   tiedEmbeddings: true,
   contextLength: 64,
-  bosToken: undefined,
-  endTokens: [],
-};
+});
 
 const EMBEDDING = 'model.embed_tokens.weight';
 
