@@ -13,6 +13,7 @@ import { findNotFinite } from './numbers.ts';
 import type { StoredNumbers } from './numbers.ts';
 import { packLayer, roundRank } from './pack.ts';
 import { parsePeftConfig } from './peft-config.ts';
+import { emptyLayer } from './sites.ts';
 import type { PackedAdapter, PackedLayer, SiteTable } from './sites.ts';
 import { createTensorReader } from './tensor-reader.ts';
 import type { ReadProgress, TensorReader } from './tensor-reader.ts';
@@ -137,7 +138,7 @@ export async function readAdapter(
   const order = inFileOrder(pairs);
   const tensors = order.flat().flatMap(({ a, b }) => [a.info, b.info]);
   const reader = createTensorReader(files, tensors, signal, onProgress);
-  const layers = Array.from({ length: table.layers }, (): PackedLayer => ({ words: new Uint32Array(0), matrices: [] }));
+  const layers = Array.from({ length: table.layers }, emptyLayer);
   const digests: DigestPair[] = [];
   for (const pairsOfLayer of order) {
     const read = await readLayer({ files, reader, table, precision, slices }, pairsOfLayer);
@@ -152,5 +153,8 @@ export async function readAdapter(
     rank,
     bytes: layers.reduce((sum, { words }) => sum + words.byteLength, 0),
     layers,
+    outer: emptyLayer(),
+    whole: [],
+    unblendable: [],
   };
 }

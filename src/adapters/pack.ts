@@ -123,5 +123,5 @@ export async function packLayer(pairs: readonly LoraMatrices[], precision: 'exac
       scale: scale * 2 ** -power,
     });
   }
-  return { words: new Uint32Array(buffer), matrices };
+  return { words: new Uint32Array(buffer), matrices, norms: [] };
 }

@@ -1,5 +1,6 @@
 import type { Slices } from '../slices.ts';
 import { sha256 } from './digest.ts';
+import { emptyLayer } from './sites.ts';
 import type { PackedAdapter, PackedLayer, PackedMatrix, SiteTable } from './sites.ts';
 
 /** Rises when packing or this encoding changes: what older code kept is then a miss. */
@@ -90,13 +91,13 @@ export function decodeAdapter(bytes: Uint8Array<ArrayBuffer>, table: SiteTable):
     if (!isCount(length) || length * 4 > aligned.length - at || !Array.isArray(rows)) return undefined;
     const matrices = rows.map((row) => readMatrix(row, length * 4, header.precision, table));
     if (!matrices.every((matrix) => matrix !== undefined)) return undefined;
-    layers.push({ words: new Uint32Array(aligned.buffer, aligned.byteOffset + at, length), matrices });
+    layers.push({ words: new Uint32Array(aligned.buffer, aligned.byteOffset + at, length), matrices, norms: [] });
     at += length * 4;
   }
   const { digest, precision, rank, rank4 } = header;
   const widest = layers.flatMap(({ matrices }) => matrices).reduce((most, matrix) => Math.max(most, matrix.rank4), 0);
   if (at !== aligned.length || rank4 !== widest || !(rank > rank4 - 4 && rank <= rank4)) return undefined;
-  return { digest, precision, rank, rank4, bytes: at - header.end, layers };
+  return { digest, precision, rank, rank4, bytes: at - header.end, layers, outer: emptyLayer(), whole: [], unblendable: [] };
 }
 
 function isCount(value: unknown): value is number {

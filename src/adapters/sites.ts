@@ -1,40 +1,101 @@
+import type { FloatDtype } from '../formats/half.ts';
+
 /** A linear layer that an adapter may change, the same in every decoder layer: one row of a model's site table. */
 export interface Site {
-  /** Name inside a decoder layer, as checkpoints and PEFT spell it: `self_attn.q_proj`. */
+  /** Name inside a decoder layer, as checkpoints and PEFT spell it: `self_attn.q_proj`. Outside the layers the whole name: `lm_head`. */
   readonly module: string;
   /** Input and output width of the linear layer. */
   readonly inWidth: number;
   readonly outWidth: number;
   /** First of its output columns in the projection group's output (k starts behind q in the group q, k, v). */
   readonly outStart: number;
+  /** Whether the base has a bias there, which an adapter may replace. */
+  readonly bias: 'yes' | 'no';
 }
+
+/** A norm that an adapter may replace. */
+export interface NormSite {
+  /** Name inside a decoder layer: `input_layernorm`, `self_attn.q_norm`. Outside the layers the whole name: `model.norm`. */
+  readonly module: string;
+  readonly width: number;
+}
+
+/** The embedding and the head as places in `SiteTable.outer`. */
+export const OUTER = { embedding: 0, head: 1 } as const;
 
 /** What adapters need to know of a model, as plain data. Layer l's module is `${prefix}${l}.${site.module}`. */
 export interface SiteTable {
   readonly prefix: string;
   readonly layers: number;
   readonly sites: readonly Site[];
+  /** Norms of a decoder layer. */
+  readonly norms: readonly NormSite[];
+  /** The norm behind the last layer. */
+  readonly finalNorm: NormSite;
+  /**
+   * `model.embed_tokens` (vocabulary → hidden) and `lm_head` (hidden → vocabulary), see `OUTER`. A low-rank pair of the embedding is that
+   * of a linear layer whose input is one-hot: a row of A for a token.
+   */
+  readonly outer: readonly [embedding: Site, head: Site];
+  /** `yes`: the head's weights are the embedding's. */
+  readonly tied: 'yes' | 'no';
+  /** What is added to a norm's weights as transformers stores them before they multiply (1 in Gemma). */
+  readonly normOffset: number;
 }
 
-/** One low-rank pair inside a packed layer. Offsets are in 16-bit or 32-bit quads (4 numbers) from the block's start. */
+/**
+ * What an adapter does to one site. A and B count in 16-bit or 32-bit quads (4 numbers) from the block's start, what is one number for each
+ * output in words of 4 bytes: that is f32 in every precision.
+ */
 export interface PackedMatrix {
-  /** Index into `SiteTable.sites`. */
+  /** Index into `SiteTable.sites`, or `SiteTable.outer`. */
   readonly site: number;
   /** A as `[inWidth][rank4]`. */
   readonly offsetA: number;
   /** B as `[rank4][outWidth]`. */
   readonly offsetB: number;
-  /** Rank rounded up to a multiple of 4, the rest zeros. */
+  /** Rank rounded up to a multiple of 4, the rest zeros. 0: no low-rank pair, only a bias. */
   readonly rank4: number;
   /** alpha / r (or alpha / sqrt(r)), times the powers of two that packing took out of A and B. */
   readonly scale: number;
+  /**
+   * DoRA's magnitudes `[outWidth]`: the output without its bias is multiplied by magnitude / |row of (W + scale·B·A)|. The device
+   * computes that gain, which depends on the base, as the adapter comes to it.
+   */
+  readonly offsetMagnitude?: number;
+  /** A trained bias `[outWidth]`, which takes the place of the base's. */
+  readonly offsetBias?: number;
 }
 
-/** One decoder layer of an adapter as it lies in the pool; every matrix starts at a multiple of 256 bytes. */
+/** A norm's weights as they multiply: `SiteTable.normOffset` is in them. f32. */
+export interface PackedNorm {
+  /** Index into `SiteTable.norms`; 0 outside the layers, where it is `SiteTable.finalNorm`. */
+  readonly norm: number;
+  /** In words of 4 bytes from the block's start. */
+  readonly offset: number;
+}
+
+/** One decoder layer of an adapter as it lies in the pool, or what it has outside the layers; every part starts at a multiple of 256 bytes. */
 export interface PackedLayer {
   readonly words: Uint32Array<ArrayBuffer>;
   readonly matrices: readonly PackedMatrix[];
+  readonly norms: readonly PackedNorm[];
 }
+
+/** A saved embedding or head: it takes the place of the base's. */
+export interface WholeMatrix {
+  /** Index into `SiteTable.outer`. Where both are one in PEFT, each has an entry, and both the same slices. */
+  readonly site: number;
+  /** One a token. */
+  readonly rows: number;
+  readonly width: number;
+  readonly dtype: FloatDtype;
+  /** Rows behind one another as the file stores them, whole rows in each slice, at most 16 MiB. In `half` every number is one of f16's. */
+  readonly slices: readonly Uint8Array<ArrayBuffer>[];
+}
+
+/** What keeps an adapter from being blended with others: what they do is no sum. */
+export type Unblendable = 'DoRA' | 'saved modules' | 'trained biases';
 
 /** An adapter ready for the GPU: what the heap and disk tiers hold. */
 export interface PackedAdapter {
@@ -45,7 +106,17 @@ export interface PackedAdapter {
   readonly rank4: number;
   /** The largest rank of any matrix, as trained. */
   readonly rank: number;
-  /** Sum of the layers' bytes. */
+  /** Of all that it holds: layers, what is outside them, and whole matrices. */
   readonly bytes: number;
   readonly layers: readonly PackedLayer[];
+  /** Outside the layers: pairs of `SiteTable.outer` and the final norm. */
+  readonly outer: PackedLayer;
+  readonly whole: readonly WholeMatrix[];
+  /** In the order of `Unblendable`; none: it may be blended. */
+  readonly unblendable: readonly Unblendable[];
+}
+
+/** A block that holds nothing. */
+export function emptyLayer(): PackedLayer {
+  return { words: new Uint32Array(0), matrices: [], norms: [] };
 }

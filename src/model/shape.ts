@@ -1,4 +1,4 @@
-import type { Site, SiteTable } from '../adapters/sites.ts';
+import type { NormSite, Site, SiteTable } from '../adapters/sites.ts';
 import { splitsOf } from '../kernels/lora-shrink.ts';
 import type { ModelConfig } from './config.ts';
 
@@ -27,11 +27,12 @@ export function modelShape(config: ModelConfig): ModelShape {
   const qWidth = heads * headDim;
   const kvWidth = kvHeads * headDim;
   const sites: Site[] = [];
+  const biases = { qkv: config.biases.qkv, o: config.biases.o, gateUp: config.biases.mlp, down: config.biases.mlp };
   const group = (name: Group['name'], inWidth: number, modules: readonly (readonly [string, number])[]): Group => {
     const siteFirst = sites.length;
     let outStart = 0;
     for (const [module, outWidth] of modules) {
-      sites.push({ module, inWidth, outWidth, outStart });
+      sites.push({ module, inWidth, outWidth, outStart, bias: biases[name] ? 'yes' : 'no' });
       outStart += outWidth;
     }
     const names = modules.map(([module]) => module);
@@ -50,7 +51,31 @@ export function modelShape(config: ModelConfig): ModelShape {
     ]),
     down: group('down', intermediateSize, [['mlp.down_proj', hiddenSize]]),
   };
-  return { groups, table: { prefix: 'model.layers.', layers: config.layers, sites } };
+  return { groups, table: siteTable(config, sites) };
+}
+
+function siteTable(config: ModelConfig, sites: readonly Site[]): SiteTable {
+  const { hiddenSize, vocabSize, headDim, norms, queryKeyNorm } = config;
+  const names = ['input_layernorm', 'post_attention_layernorm'];
+  if (norms === 'around') names.push('pre_feedforward_layernorm', 'post_feedforward_layernorm');
+  const ofHeads = queryKeyNorm === 'no' ? [] : ['self_attn.q_norm', 'self_attn.k_norm'];
+  const normOf =
+    (width: number) =>
+    (module: string): NormSite => ({ module, width });
+  const outside = { outStart: 0, bias: 'no' } as const;
+  return {
+    prefix: 'model.layers.',
+    layers: config.layers,
+    sites,
+    norms: [...names.map(normOf(hiddenSize)), ...ofHeads.map(normOf(headDim))],
+    finalNorm: { module: 'model.norm', width: hiddenSize },
+    outer: [
+      { module: 'model.embed_tokens', inWidth: vocabSize, outWidth: hiddenSize, ...outside },
+      { module: 'lm_head', inWidth: hiddenSize, outWidth: vocabSize, ...outside },
+    ],
+    tied: config.tiedEmbeddings ? 'yes' : 'no',
+    normOffset: config.normOffset,
+  };
 }
 
 /** Columns rounded up to 32: rows of activations and of weights are that wide, the rest zeros. */

@@ -5,29 +5,16 @@ import type { SiteTable } from '../../src/adapters/sites.ts';
 import { openFolder } from '../../src/formats/folder.ts';
 import { toF32 } from '../../src/formats/half.ts';
 import { openSafetensors } from '../../src/formats/safetensors.ts';
+import { parseModelConfig } from '../../src/model/config.ts';
+import { modelShape } from '../../src/model/shape.ts';
 import { expected, largestError, product } from './lora-math.ts';
 
 const SHARED = new URL('../../../shared/', import.meta.url);
 
-/** The seven sites of a Llama, from its config.json. */
+/** The sites of a Llama, from its config.json. */
 function llamaSites(path: string): SiteTable {
-  const config = JSON.parse(readFileSync(new URL(`${path}/config.json`, SHARED), 'utf8'));
-  const { hidden_size: hidden, intermediate_size: inner, num_attention_heads: heads, num_key_value_heads: kvHeads } = config;
-  const [query, value] = [heads * config.head_dim, kvHeads * config.head_dim];
-  const site = (module: string, inWidth: number, outWidth: number, outStart = 0) => ({ module, inWidth, outWidth, outStart });
-  return {
-    prefix: 'model.layers.',
-    layers: config.num_hidden_layers,
-    sites: [
-      site('self_attn.q_proj', hidden, query),
-      site('self_attn.k_proj', hidden, value, query),
-      site('self_attn.v_proj', hidden, value, query + value),
-      site('self_attn.o_proj', query, hidden),
-      site('mlp.gate_proj', hidden, inner),
-      site('mlp.up_proj', hidden, inner, inner),
-      site('mlp.down_proj', inner, hidden),
-    ],
-  };
+  const file = new URL(`${path}/config.json`, SHARED);
+  return modelShape(parseModelConfig(JSON.parse(readFileSync(file, 'utf8')), file.pathname)).table;
 }
 
 describe.skipIf(!existsSync(SHARED))('reference adapters', () => {

@@ -1,5 +1,5 @@
 import type { Folder } from '../../src/formats/folder.ts';
-import type { SiteTable } from '../../src/adapters/sites.ts';
+import type { Site, SiteTable } from '../../src/adapters/sites.ts';
 
 /** A folder in memory, with the same contract as one on disk. */
 export function memoryFolder(files: Readonly<Record<string, Uint8Array<ArrayBuffer> | string | object>>): Folder {
@@ -63,16 +63,31 @@ export function safetensors(tensors: readonly TestTensor[]): Uint8Array<ArrayBuf
   return withHeader(JSON.stringify(header), data);
 }
 
+/** A model of these linear layers without biases, two norms a layer, and a vocabulary of 16; hidden size 8. */
+export function tableOf(sites: readonly Omit<Site, 'bias'>[], more: Partial<SiteTable> = {}): SiteTable {
+  const outside = { outStart: 0, bias: 'no' } as const;
+  return {
+    prefix: 'model.layers.',
+    layers: 2,
+    sites: sites.map((site) => ({ ...site, bias: 'no' })),
+    norms: ['input_layernorm', 'post_attention_layernorm'].map((module) => ({ module, width: 8 })),
+    finalNorm: { module: 'model.norm', width: 8 },
+    outer: [
+      { module: 'model.embed_tokens', inWidth: 16, outWidth: 8, ...outside },
+      { module: 'lm_head', inWidth: 8, outWidth: 16, ...outside },
+    ],
+    tied: 'no',
+    normOffset: 0,
+    ...more,
+  };
+}
+
 /** Two layers, q and v of 8 → 8 and 8 → 4, o of 8 → 8. */
-export const TABLE: SiteTable = {
-  prefix: 'model.layers.',
-  layers: 2,
-  sites: [
-    { module: 'self_attn.q_proj', inWidth: 8, outWidth: 8, outStart: 0 },
-    { module: 'self_attn.v_proj', inWidth: 8, outWidth: 4, outStart: 8 },
-    { module: 'self_attn.o_proj', inWidth: 8, outWidth: 8, outStart: 0 },
-  ],
-};
+export const TABLE: SiteTable = tableOf([
+  { module: 'self_attn.q_proj', inWidth: 8, outWidth: 8, outStart: 0 },
+  { module: 'self_attn.v_proj', inWidth: 8, outWidth: 4, outStart: 8 },
+  { module: 'self_attn.o_proj', inWidth: 8, outWidth: 8, outStart: 0 },
+]);
 
 /** A and B of one module of `TABLE`. */
 export function pair(layer: number, module: string, rank: number, value?: (index: number) => number): TestTensor[] {

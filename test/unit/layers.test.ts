@@ -27,7 +27,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 };
 /** Only this file of adapters/ knows the GPU. */
 const ADAPTERS_TO_GPU = 'adapters/pool.ts';
-/** Plain data that a model describes itself with; it imports nothing. */
+/** Plain data that a model describes itself with; it imports nothing but a type. */
 const SITE_TABLE = 'adapters/sites.ts';
 const MOST_FILE_LINES = 300;
 const MOST_FUNCTION_LINES = 60;

@@ -84,7 +84,7 @@ describe('packing', () => {
   test('a layer without matrices is empty; ranks may differ', async () => {
     const config = { ...CONFIG, target_modules: ['q_proj', 'o_proj'], layers_to_transform: [1], rank_pattern: { o_proj: 5 } };
     const adapter = await read([...pair(1, 'self_attn.o_proj', 5, noise), ...pair(1, 'self_attn.q_proj', 3, noise)], config);
-    expect(adapter.layers[0]).toEqual({ words: new Uint32Array(0), matrices: [] });
+    expect(adapter.layers[0]).toEqual({ words: new Uint32Array(0), matrices: [], norms: [] });
     expect(adapter.layers[1]!.matrices.map(({ site, rank4, scale }) => [site, rank4, scale])).toEqual([
       [0, 4, 2],
       [2, 8, 6 / 5],

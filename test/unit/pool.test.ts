@@ -1,23 +1,21 @@
 import { describe, expect, test } from 'vitest';
 import { createAdapterPool } from '../../src/adapters/pool.ts';
-import type { PackedAdapter, SiteTable } from '../../src/adapters/sites.ts';
+import { emptyLayer, type PackedAdapter } from '../../src/adapters/sites.ts';
 import type { PoolMemory } from '../../src/gpu/pool-memory.ts';
+import { tableOf } from './files.ts';
 
 const PAGE_BYTES = 512;
-const TABLE: SiteTable = {
-  prefix: 'model.layers.',
-  layers: 2,
-  sites: [
-    { module: 'self_attn.q_proj', inWidth: 8, outWidth: 8, outStart: 0 },
-    { module: 'self_attn.k_proj', inWidth: 8, outWidth: 4, outStart: 8 },
-  ],
-};
+const TABLE = tableOf([
+  { module: 'self_attn.q_proj', inWidth: 8, outWidth: 8, outStart: 0 },
+  { module: 'self_attn.k_proj', inWidth: 8, outWidth: 4, outStart: 8 },
+]);
 
 /** An adapter of `words` words in its first layer and none in its second, with one matrix pair on the second site. */
 function adapter(words: number, precision: 'exact' | 'half'): PackedAdapter {
-  const first = { words: new Uint32Array(words).fill(7), matrices: [{ site: 1, offsetA: 0, offsetB: 16, rank4: 4, scale: 0.5 }] };
-  const layers = [first, { words: new Uint32Array(0), matrices: [] }];
-  return { digest: '0', precision, rank4: 4, rank: 3, bytes: words * 4, layers };
+  const matrices = [{ site: 1, offsetA: 0, offsetB: 16, rank4: 4, scale: 0.5 }];
+  const layers = [{ words: new Uint32Array(words).fill(7), matrices, norms: [] }, emptyLayer()];
+  const rest = { outer: emptyLayer(), whole: [], unblendable: [] };
+  return { digest: '0', precision, rank4: 4, rank: 3, bytes: words * 4, layers, ...rest };
 }
 
 /** A pool over a memory that takes notes; its clock goes on by `msPerWrite` with each write. */
@@ -66,7 +64,7 @@ describe('the pool of adapters', () => {
 
   describe('in steps', () => {
     const part = 1 << 20;
-    const words = (count: number) => ({ words: new Uint32Array(count), matrices: [] });
+    const words = (count: number) => ({ words: new Uint32Array(count), matrices: [], norms: [] });
     const wide = (first: number, second: number): PackedAdapter => ({ ...adapter(0, 'half'), layers: [words(first), words(second)] });
     const place = { slot: 2, firstPage: 1, pages: 20_000 };
 

@@ -10,7 +10,7 @@ import {
 } from '../../src/adapters/records.ts';
 import { hashSiteTable, isLaterRecord, storedBytes } from '../../src/adapters/records.ts';
 import type { BlobRecord, KnownAdapter } from '../../src/adapters/records.ts';
-import type { PackedAdapter } from '../../src/adapters/sites.ts';
+import { emptyLayer, type PackedAdapter } from '../../src/adapters/sites.ts';
 import { createSlices } from '../../src/slices.ts';
 import { TABLE, memoryFolder, pair, randomNumbers, safetensors } from './files.ts';
 
@@ -70,8 +70,9 @@ describe.each(['exact', 'half'] as const)('a packed adapter in %s precision', (p
 test('bytes are put together piece by piece, and others wait no longer than that', async () => {
   let pauses = 0;
   const slices = { pause: () => (pauses++, undefined) };
-  const layers = [5 << 18, 1 << 20, 0].map((length) => ({ words: new Uint32Array(length).fill(length), matrices: [] }));
-  const packed: PackedAdapter = { digest: 'ab'.repeat(32), precision: 'half', rank: 4, rank4: 4, bytes: 9 << 20, layers };
+  const layers = [5 << 18, 1 << 20, 0].map((length) => ({ words: new Uint32Array(length).fill(length), matrices: [], norms: [] }));
+  const rest = { outer: emptyLayer(), whole: [], unblendable: [] };
+  const packed: PackedAdapter = { digest: 'ab'.repeat(32), precision: 'half', rank: 4, rank4: 4, bytes: 9 << 20, layers, ...rest };
   const bytes = await encodeAdapter(packed, slices);
   expect([bytes.length, bytes.at(-1), bytes.subarray(-(4 << 20)).every((byte, i) => byte === (i % 4 === 2 ? 16 : 0))]).toEqual([
     storedBytes(packed),

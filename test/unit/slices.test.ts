@@ -1,10 +1,9 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { readAdapter } from '../../src/adapters/adapter.ts';
-import type { SiteTable } from '../../src/adapters/sites.ts';
 import type { Folder } from '../../src/formats/folder.ts';
 import { createSlices } from '../../src/slices.ts';
 import type { Slices } from '../../src/slices.ts';
-import { memoryFolder, safetensors, tensor } from './files.ts';
+import { memoryFolder, safetensors, tableOf, tensor } from './files.ts';
 import type { TestTensor } from './files.ts';
 
 afterEach(() => void vi.unstubAllGlobals());
@@ -105,11 +104,10 @@ describe('slices', () => {
 describe('reading an adapter', () => {
   const [rank, width, layers] = [16, 4096, 2];
   const modules = ['self_attn.q_proj', 'self_attn.v_proj'];
-  const table: SiteTable = {
-    prefix: 'model.layers.',
-    layers,
-    sites: modules.map((module, i) => ({ module, inWidth: width, outWidth: width, outStart: i * width })),
-  };
+  const table = tableOf(
+    modules.map((module, i) => ({ module, inWidth: width, outWidth: width, outStart: i * width })),
+    { layers },
+  );
   const tensors = Array.from({ length: layers }, (_, layer) => layer).flatMap((layer) =>
     modules.flatMap((module) => {
       const name = `base_model.model.model.layers.${layer}.${module}`;

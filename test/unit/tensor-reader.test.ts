@@ -1,9 +1,8 @@
 import { expect, test } from 'vitest';
 import { readAdapter } from '../../src/adapters/adapter.ts';
-import type { SiteTable } from '../../src/adapters/sites.ts';
 import { createTensorReader } from '../../src/adapters/tensor-reader.ts';
 import type { TensorInfo } from '../../src/formats/safetensors.ts';
-import { memoryFolder, safetensors, tensor } from './files.ts';
+import { memoryFolder, safetensors, tableOf, tensor } from './files.ts';
 
 const MIB = 1 << 20;
 const info = (start: number, end: number, file = 'a'): TensorInfo => ({
@@ -70,7 +69,7 @@ test('only the next tensor is given', async () => {
 });
 
 test('layers that lie in the order of their names are read together, and come out in their own', async () => {
-  const table: SiteTable = { prefix: 'l.', layers: 12, sites: [{ module: 'q', inWidth: 8192, outWidth: 4, outStart: 0 }] };
+  const table = tableOf([{ module: 'q', inWidth: 8192, outWidth: 4, outStart: 0 }], { prefix: 'l.', layers: 12 });
   const names = Array.from({ length: 12 }, (_, layer) => layer).sort((a, b) => (`${a}.` < `${b}.` ? -1 : 1));
   expect(names[2]).toBe(10);
   const tensors = names.flatMap((layer) => [
