@@ -18,6 +18,8 @@ export default defineConfig({
   test: {
     // Dawn crashes in worker threads.
     pool: 'forks',
+    // the default leaves one core of two idle; projects without file parallelism are not concerned
+    maxWorkers: '100%',
     reporters: ['default', countsReporter()],
     projects: [
       { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 20_000 } },
