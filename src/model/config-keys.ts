@@ -1,3 +1,40 @@
+/** Keys of config.json that are read in every family; each family has more (`Family.keys`). */
+export const UNDERSTOOD_KEYS: ReadonlySet<string> = new Set([
+  'architectures',
+  'model_type',
+  'vocab_size',
+  'hidden_size',
+  'intermediate_size',
+  'num_hidden_layers',
+  'num_attention_heads',
+  'num_key_value_heads',
+  'head_dim',
+  'hidden_act',
+  'rms_norm_eps',
+  'rope_theta',
+  'rope_scaling',
+  'rope_parameters',
+  'tie_word_embeddings',
+  'max_position_embeddings',
+  'bos_token_id',
+  'eos_token_id',
+  'layer_types',
+  'auto_map',
+]);
+
+/** Keys around the `text_config` of a Gemma 3 that sees pictures: they are about the part that is not served. */
+export const PICTURE_KEYS: ReadonlySet<string> = new Set([
+  'text_config',
+  'vision_config',
+  'mm_tokens_per_image',
+  'boi_token_index',
+  'eoi_token_index',
+  'image_token_index',
+  'boi_token_id',
+  'eoi_token_id',
+  'image_token_id',
+]);
+
 /** Keys of config.json that say nothing about what a forward pass computes. */
 export const INERT_KEYS: ReadonlySet<string> = new Set([
   // where it came from, and how it was saved or trained
@@ -34,6 +71,7 @@ export const INERT_KEYS: ReadonlySet<string> = new Set([
   'decoder_start_token_id',
   // how a framework runs it
   'use_cache',
+  'cache_implementation',
   'attn_implementation',
   '_attn_implementation',
   '_attn_implementation_autoset',
@@ -86,12 +124,12 @@ export const INERT_KEYS: ReadonlySet<string> = new Set([
   'forced_eos_token_id',
 ]);
 
-/** Keys that change the computation, and the values at which they do not. `null` is neutral for each. */
+/** Keys that change the computation, and the values at which they do not. `null` is neutral for each. Families that read one (`Family.keys`) go by it instead. */
 export const NEUTRAL_VALUES: ReadonlyMap<string, readonly unknown[]> = new Map<string, readonly unknown[]>([
-  ['hidden_act', ['silu', 'swish']],
   ['attention_bias', [false]],
   ['qkv_bias', [false]],
   ['mlp_bias', [false]],
+  ['lm_head_bias', [false]],
   ['bias', [false]],
   ['use_bias', [false]],
   ['rope_interleaved', [false]],
@@ -106,6 +144,8 @@ export const NEUTRAL_VALUES: ReadonlyMap<string, readonly unknown[]> = new Map<s
   ['attention_multiplier', []],
   ['embedding_multiplier', [1]],
   ['residual_multiplier', [1]],
+  ['full_attn_mod', [1]],
+  ['interpolate_factor', [1]],
   ['clip_qkv', []],
   ['qk_norm', [false]],
   ['use_qk_norm', [false]],
@@ -119,5 +159,4 @@ export const NEUTRAL_VALUES: ReadonlyMap<string, readonly unknown[]> = new Map<s
   ['add_cross_attention', [false]],
   ['cross_attention_hidden_size', []],
   ['tie_encoder_decoder', [false]],
-  ['auto_map', []],
 ]);
