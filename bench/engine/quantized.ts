@@ -8,7 +8,7 @@ import { openGpu } from '../../src/gpu/device.ts';
 import { parseModelConfig } from '../../src/model/config.ts';
 import type { Part } from '../../src/model/plan.ts';
 import { modelShape } from '../../src/model/shape.ts';
-import { QUANTIZATION } from '../../src/model/planes.ts';
+import { QUANTIZATION } from '../../src/model/plane-types.ts';
 import { placeWeights } from '../../src/model/weights.ts';
 import { openDirectModel, promptChunk } from '../../test/suites/direct-model.ts';
 import { median } from '../pairs.ts';

@@ -2,7 +2,7 @@ import { loadPart, WebLoraError } from '../errors.ts';
 import { openGpu, type Gpu } from '../gpu/device.ts';
 import { measureReadback } from '../gpu/readback.ts';
 import { buildModel, type Model, type ModelSettings } from '../model/model.ts';
-import { QUANTIZATION } from '../model/planes.ts';
+import { QUANTIZATION } from '../model/plane-types.ts';
 import type { OpenedModel } from './load.ts';
 import { MOST_DEPTH } from './depth.ts';
 import type { KernelChoice } from './kernel-choice.ts';

@@ -3,11 +3,9 @@ import { loadPart } from '../errors.ts';
 import { createBuffers } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { createPipelines } from '../gpu/pipelines.ts';
-import { isFloatDtype } from '../formats/half.ts';
-import type { WeightType } from '../kernels/libraries.ts';
 import { PLAIN } from '../kernels/plain.ts';
 import { NARROW, NARROW_QUADS, type KernelSet } from '../kernels/variants.ts';
-import { halvesOn, planeType, type Quantization } from '../model/planes.ts';
+import { halvesOn, planeTypes, type Quantization } from '../model/plane-types.ts';
 import { kernelCases, type CaseTypes } from './kernel-cases.ts';
 import { KERNEL_ROLES, type KernelCase } from './kernel-data.ts';
 import { checkFamilies, servingOf, setOf, type Family, type FamilyName, type Serving, type Verdict } from './kernel-check.ts';
@@ -54,12 +52,7 @@ export function caseTypes(
 ): CaseTypes {
   const { heads, kvHeads, headDim } = config;
   const rest = { pool: precision === 'exact' ? 'f32' : 'f16', group: heads / kvHeads, headDim } as const;
-  if (quantize) return { ...rest, weights: [...new Set(Object.values(quantize) as WeightType[])] };
-  // what loading refuses is left out
-  const dtypes = [...files.tensors.values()].flatMap(({ shape, dtype }) => (shape.length === 2 && isFloatDtype(dtype) ? [dtype] : []));
-  const planes = [...dtypes.map((dtype) => [dtype]), dtypes].filter(({ length }) => length > 0);
-  const halves = halvesOn(gpu, files);
-  return { ...rest, weights: [...new Set(planes.map((plane) => planeType(plane, precision, halves)))].sort() };
+  return { ...rest, weights: planeTypes(files, { precision, quantize, halves: halvesOn(gpu, files) }) };
 }
 
 /**

@@ -82,9 +82,9 @@ export function planeOf(type: WeightType, rows: number, width: number): { readon
   if (type === 'f32') return { words: bitsOf(numbers), values: numbers };
   if (type === 'f16') return { words: new Uint32Array(toF16(numbers).buffer), values: numbers };
   if (type === 'bf16') return { words: new Uint32Array(Uint16Array.from(bitsOf(numbers), (word) => word >>> 16).buffer), values: numbers };
-  const { bytes, scalesAt } = planeLayout(type, rows, width);
+  const { bytes, sections } = planeLayout(type, rows, width);
   const words = new Uint32Array(bytes / 4);
-  const scales = new Float32Array(words.buffer, scalesAt);
+  const scales = new Float32Array(words.buffer, sections[1]!.offset);
   const values = new Float32Array(numbers.length);
   for (const [i, number] of numbers.entries()) {
     const block = i >> 5;

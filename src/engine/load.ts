@@ -1,17 +1,19 @@
 import { loadPart, WebLoraError } from '../errors.ts';
 import { isHubId, openFolder, readJson, readText, type Folder } from '../formats/folder.ts';
-import { openSafetensors, type TensorFiles } from '../formats/safetensors.ts';
+import { openSafetensors } from '../formats/safetensors.ts';
 import { parseModelConfig, type ModelConfig } from '../model/config.ts';
 import { parseGenerationConfig } from '../model/generation-config.ts';
+import type { ModelTensors } from '../model/tensors.ts';
 import type { ChatTemplate } from '../text/chat-template.ts';
 import { findChatTemplate } from '../text/find-template.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import type { EngineOptions, ModelInfo, ModelText } from './types.ts';
+import type { ModelFiles, TextFiles } from './model-files.ts';
+import type { EngineOptions, ModelInfo, ModelText, Source } from './types.ts';
 
-/** A model folder whose small files were read: what can be put on a device, again and again. */
+/** A model whose small files and headers were read: what can be put on a device, again and again. */
 export interface OpenedModel {
   readonly config: ModelConfig;
-  readonly files: TensorFiles;
+  readonly files: ModelTensors;
   readonly text: ModelText;
   /** Where the model was opened, whole: two models may end in the same name. */
   readonly location: string;
@@ -20,24 +22,21 @@ export interface OpenedModel {
 }
 
 /**
- * Reads a model folder (config, tokenizer, template, the weights' headers).
- * A folder without a tokenizer loads: it then serves token ids only.
+ * Reads a model folder (config, tokenizer, template, the weights' headers) or the same out of a .gguf.
+ * One without a tokenizer loads: it then serves token ids only.
  * @throws WebLoraError what reading and parsing throw.
  */
 export async function openModel(options: EngineOptions): Promise<OpenedModel> {
-  const { model, signal, hubToken } = options;
-  const folder = await openFolder(model, { signal, ...(hubToken !== undefined && { hub: { token: hubToken } }) });
-  const config = parseModelConfig(await readJson(folder, 'config.json'), `${folder.location}/config.json`);
-  const generation = await readGeneration(folder);
-  const text = await readTokenizer(folder, options.tokenizer);
+  const { config, tensors, generation, text: files, location, name } = await readModel(options);
+  const text = await createText(files, options.tokenizer);
   return {
     config,
-    files: await openSafetensors(folder, 'model'),
+    files: tensors,
     text,
-    location: folder.location.replace(/\/+$/, ''),
+    location,
     endTokens: await endTokens(config, generation.endTokens, text),
     info: {
-      name: nameOf(folder.location),
+      name,
       config,
       serves: { text: text.tokenizer !== undefined, chat: text.chatTemplate !== undefined },
       defaults: generation.defaults,
@@ -46,31 +45,64 @@ export async function openModel(options: EngineOptions): Promise<OpenedModel> {
   };
 }
 
+async function readModel(options: EngineOptions): Promise<ModelFiles> {
+  const { model, signal, hubToken } = options;
+  const gguf = ggufIn(model);
+  const folder = await openFolder(gguf?.folder ?? model, { signal, ...(hubToken !== undefined && { hub: { token: hubToken } }) });
+  if (gguf) return (await loadPart(() => import('./load-gguf.ts'))).readGgufModel(folder, gguf.file, options);
+  return {
+    config: parseModelConfig(await readJson(folder, 'config.json'), `${folder.location}/config.json`),
+    generation: await readGeneration(folder),
+    text: await readTextFiles(folder),
+    tensors: await openSafetensors(folder, 'model'),
+    location: folder.location.replace(/\/+$/, ''),
+    name: nameOf(folder.location),
+  };
+}
+
+/** The .gguf that a path, a URL, or dropped files name, and the folder around it. */
+function ggufIn(model: Source): { readonly folder: Source; readonly file: string } | undefined {
+  if (Array.isArray(model)) {
+    const names = (model as readonly File[]).map(({ name }) => name);
+    const first = names.filter((name) => /\.gguf$/i.test(name)).sort()[0];
+    return first === undefined || names.includes('config.json') ? undefined : { folder: model, file: first };
+  }
+  const match = typeof model === 'string' || model instanceof URL ? /^(.*?)([^/\\?#]+\.gguf)(\?.*)?$/i.exec(String(model)) : null;
+  return match ? { folder: `${match[1] || './'}${match[3] ?? ''}`, file: match[2]! } : undefined;
+}
+
 /** The last part of its path, without a hub id's revision. */
 function nameOf(location: string): string {
   const whole = isHubId(location) ? location.split('@')[0]! : location;
   return whole.replace(/\/+$/, '').split('/').at(-1) ?? location;
 }
 
-type Generation = ReturnType<typeof parseGenerationConfig>;
-
-async function readGeneration(folder: Folder): Promise<Generation> {
+async function readGeneration(folder: Folder): Promise<ModelFiles['generation']> {
   if ((await folder.size('generation_config.json')) === undefined) return parseGenerationConfig({}, folder.location);
   return parseGenerationConfig(await readJson(folder, 'generation_config.json'), `${folder.location}/generation_config.json`);
 }
 
-async function readTokenizer(folder: Folder, given: Tokenizer | undefined): Promise<ModelText> {
+async function readTextFiles(folder: Folder): Promise<TextFiles> {
   const has = async (name: string): Promise<boolean> => (await folder.size(name)) !== undefined;
-  const config = (await has('tokenizer_config.json')) ? await readJson(folder, 'tokenizer_config.json') : undefined;
-  const jinja = (await has('chat_template.jinja')) ? await readText(folder, 'chat_template.jinja') : undefined;
-  const source = findChatTemplate(jinja, config);
-  const chatTemplate =
-    source === undefined ? undefined : (await templatePart()).createChatTemplate({ template: source, tokenizerConfig: config });
+  return {
+    tokenizerConfig: (await has('tokenizer_config.json')) ? await readJson(folder, 'tokenizer_config.json') : undefined,
+    jinja: (await has('chat_template.jinja')) ? await readText(folder, 'chat_template.jinja') : undefined,
+    tokenizerJson: (await has('tokenizer.json')) ? () => readJson(folder, 'tokenizer.json') : undefined,
+    location: `${folder.location}/tokenizer.json`,
+  };
+}
+
+async function createText(
+  { tokenizerJson, tokenizerConfig, jinja, location }: TextFiles,
+  given: Tokenizer | undefined,
+): Promise<ModelText> {
+  const source = findChatTemplate(jinja, tokenizerConfig);
+  const chatTemplate = source === undefined ? undefined : (await templatePart()).createChatTemplate({ template: source, tokenizerConfig });
   if (given) return { tokenizer: given, chatTemplate };
-  if (!(await has('tokenizer.json'))) return { tokenizer: undefined, chatTemplate: undefined };
+  if (!tokenizerJson) return { tokenizer: undefined, chatTemplate: undefined };
   const part = loadPart(() => import('../text/tokenizer.ts'));
-  const [{ createTokenizer }, json] = await Promise.all([part, readJson(folder, 'tokenizer.json')]);
-  return { tokenizer: createTokenizer(json, config, `${folder.location}/tokenizer.json`), chatTemplate };
+  const [{ createTokenizer }, json] = await Promise.all([part, tokenizerJson()]);
+  return { tokenizer: createTokenizer(json, tokenizerConfig, location), chatTemplate };
 }
 
 /** Models without a template do not load the code for one. */

@@ -3,6 +3,7 @@ import { createPipelines } from '../gpu/pipelines.ts';
 import { planeLayout } from '../kernels/libraries.ts';
 import { invalid } from './option-checks.ts';
 import type { EngineLimits } from './options.ts';
+import type { Plane } from '../model/planes.ts';
 import { openDevice, type ServingDevice } from './device.ts';
 import { runtimeName } from './kernel-memory.ts';
 import { createClock, type Clock } from './kernel-timing.ts';
@@ -88,7 +89,9 @@ async function openMeter({ gpu, model }: ServingDevice, buffers: Buffers, time: 
   const { device, software } = gpu;
   const { head, layers } = model.weights;
   const planes = [head, ...layers.flatMap(({ qkv, o, gateUp, down }) => [qkv, o, gateUp, down])];
-  const weights = planes.reduce((sum, { type, rows, width }) => sum + (planeLayout(type, 4, 32).bytes / 128) * rows * width, 0);
+  const bytesOf = ({ width, chunks }: Plane): number =>
+    chunks.reduce((sum, { type, rows }) => sum + (planeLayout(type, 4, 32).bytes / 128) * rows * width, 0);
+  const weights = planes.reduce((sum, plane) => sum + bytesOf(plane), 0);
   const { source: bytes, sink: sinkBytes } = ceilingBytes(software, clamp(weights, STREAM_BYTES.least, STREAM_BYTES.most));
   const source = buffers.storage('ceilings: source', bytes);
   const sink = buffers.storage('ceilings: sink', sinkBytes);

@@ -131,7 +131,7 @@ export function workOf({ model, precision }: ServingDevice, placed: readonly Pla
 
 function planesOf({ layers, head }: ModelWeights): readonly DensePlane[] {
   const cut = (plane: ModelWeights['head'], part: DensePlane['part']): DensePlane[] =>
-    plane.chunks.map(({ rows }) => ({ part, type: plane.type, width: plane.width, rows }));
+    plane.chunks.map(({ type, rows }) => ({ part, type, width: plane.width, rows }));
   const inLayers = layers.flatMap((layer) =>
     (['qkv', 'o', 'gateUp', 'down'] as const).flatMap((group) => cut(layer[group], PART_OF_GROUP[group])),
   );

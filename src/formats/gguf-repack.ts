@@ -8,9 +8,9 @@ import { toF32 } from './half.ts';
  * with the part of all its rows, one section behind the other:
  *
  *   values  the low bits, eight weights in a row at a time: of 4 bits in a u32, of 2 bits in a u16, of 8 bits in two u32
- *   high    the bits above these: one each in a byte, or two each in a u16
- *   parts   integers that scale a part of a block of 256
  *   scales  f32, as f16 below 2^-14 may be flushed on GPUs: one of each block, or scale and minimum in turn
+ *   parts   integers that scale a part of a block of 256
+ *   high    the bits above those in values: one each in a byte, or two each in a u16
  *
  * Weight k of the eight is always in the k-th bits from the lowest. With d and m for the block's scale and minimum, b for its bits
  * (values | high << bits of values), s and t for the parts' integers:
@@ -171,8 +171,8 @@ function blocksOfRow(type: GgufBlockType, width: number): number {
 }
 
 /**
- * Where the sections of a plane of `rows` rows of `width` weights lie; also of a few rows by themselves. Q4_0, Q4_1 and Q8_0 lie as
- * the planes q4, q4_1 and q8 of the kernels do. Throws `RangeError` for rows that are no whole blocks.
+ * Where the sections of a plane of `rows` rows of `width` weights lie, as the kernels' `planeLayout` has them; also of a few rows by
+ * themselves. Throws `RangeError` for rows that are no whole blocks.
  */
 export function repackLayout(type: GgufBlockType, rows: number, width: number): GgufPlaneLayout {
   const blocks = blocksOfRow(type, width);
@@ -181,9 +181,9 @@ export function repackLayout(type: GgufBlockType, rows: number, width: number): 
   let offset = 0;
   for (const [name, blockBytes] of [
     ['values', values],
-    ['high', high],
-    ['parts', parts],
     ['scales', scales * 4],
+    ['parts', parts],
+    ['high', high],
   ] as const) {
     if (blockBytes === 0) continue;
     const rowBytes = blocks * blockBytes;

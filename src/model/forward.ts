@@ -42,10 +42,10 @@ type Rows = 'batch rows' | 'logit rows';
 
 async function embedLaunches(parts: ForwardParts): Promise<Launch[]> {
   const { pipelines, config, weights, activations: a } = parts;
-  const { type, chunks } = weights.embedding;
+  const { chunks } = weights.embedding;
   const width8 = padded(config.hiddenSize) / 8;
   return Promise.all(
-    chunks.map(async ({ buffer, firstRow, rows }) => {
+    chunks.map(async ({ type, buffer, firstRow, rows }) => {
       const pipeline = await pipelines.get(embed, {
         constants: constants(parts, {
           VOCABULARY: config.vocabSize,
@@ -113,9 +113,9 @@ async function matmul(
           Y_STRIDE4: yStride / 4,
           ADD: output === 'add',
           LOGITS: rows === 'logit rows',
-          SCALES_AT: planeLayout(plane.type, out4 * 4, padded(plane.width)).scalesAtWord,
+          SCALES_AT: planeLayout(chunk.type, out4 * 4, padded(plane.width)).scalesAtWord,
         }),
-        libraries: [...COMMON, WEIGHTS[plane.type]],
+        libraries: [...COMMON, WEIGHTS[chunk.type]],
       };
       const buffers = { step: a.step, weights: chunk.buffer, x, y };
       const choices = await Promise.all(

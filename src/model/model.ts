@@ -1,5 +1,4 @@
 import { WebLoraError } from '../errors.ts';
-import type { TensorFiles } from '../formats/safetensors.ts';
 import { createBuffers, type Buffers } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { createPipelines, type Compiled } from '../gpu/pipelines.ts';
@@ -9,10 +8,11 @@ import { PAGE_TOKENS, stepLayout } from '../kernels/step-layout.ts';
 import type { KernelSet } from '../kernels/variants.ts';
 import { createActivations, ropeTable, stageNumbers } from './activations.ts';
 import type { ModelConfig } from './config.ts';
-import { halvesOn, type Quantization } from './planes.ts';
+import { halvesOn, type Quantization } from './plane-types.ts';
 import type { StepItem } from './plan.ts';
 import { createRunner, type ItemOutput, type PreparedStep, type Runner } from './runner.ts';
 import { modelShape, type ModelShape } from './shape.ts';
+import type { ModelTensors } from './tensors.ts';
 import { placeWeights, type ModelWeights } from './weights.ts';
 
 /** What is decided before anything is built. */
@@ -81,7 +81,7 @@ const DEFAULT_POOL_BYTES = { hardware: 512 << 20, software: 256 << 20 } as const
  */
 export async function buildModel(
   gpu: Gpu,
-  files: TensorFiles,
+  files: ModelTensors,
   config: ModelConfig,
   settings: ModelSettings,
   progress: { readonly onProgress: (loaded: number, file: string) => void; readonly signal: AbortSignal | undefined },
@@ -98,7 +98,7 @@ export async function buildModel(
 async function build(
   gpu: Gpu,
   buffers: Buffers,
-  files: TensorFiles,
+  files: ModelTensors,
   config: ModelConfig,
   settings: ModelSettings,
   progress: { readonly onProgress: (loaded: number, file: string) => void; readonly signal: AbortSignal | undefined },

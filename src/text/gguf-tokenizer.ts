@@ -54,8 +54,7 @@ export function tokenizerOfGguf(metadata: GgufMetadata, location: string): GgufT
     throw unsupported(source, `tokenizer.ggml.model is ${shown(kind)}; "gpt2" and "llama" are read`);
   }
   const vocabulary = readVocabulary(source, kind);
-  const templates = namedChatTemplates(source);
-  const chatTemplate = templates.get('default');
+  const chatTemplate = namedChatTemplates(source).get('default');
   const parts = kind === 'gpt2' ? byteLevel(source, vocabulary) : sentencePiece(source, vocabulary);
   return {
     tokenizerJson: {
@@ -66,12 +65,27 @@ export function tokenizerOfGguf(metadata: GgufMetadata, location: string): GgufT
       ...parts.json,
       post_processor: postProcessor(source, vocabulary.tokens, vocabulary.special, parts.addsBos),
     },
-    tokenizerConfig: {
-      ...specialTexts(vocabulary.tokens, vocabulary.special),
-      ...(templates.size === 0 ? {} : { chat_template: templateField(templates) }),
-    },
+    tokenizerConfig: configJson(source, vocabulary.tokens, vocabulary.special),
     ...(chatTemplate === undefined ? {} : { chatTemplate }),
   };
+}
+
+/**
+ * What `tokenizerOfGguf` has for `createChatTemplate`, of a file whose tokenizer another one stands in for: of any kind, with any
+ * pre-tokenizer.
+ *
+ * @throws WebLoraError `gguf_metadata` for a value that contradicts the format.
+ */
+export function tokenizerConfigOfGguf(metadata: GgufMetadata, location: string): Json {
+  const source: GgufSource = { metadata, location };
+  const tokens = textsOf(source, 'tokenizer.ggml.tokens') ?? [];
+  const kind = textOf(source, 'tokenizer.ggml.model') === 'llama' ? 'llama' : 'gpt2';
+  return configJson(source, tokens, specialIds(source, tokens, kind));
+}
+
+function configJson(source: GgufSource, tokens: readonly string[], special: SpecialIds): Json {
+  const templates = namedChatTemplates(source);
+  return { ...specialTexts(tokens, special), ...(templates.size === 0 ? {} : { chat_template: templateField(templates) }) };
 }
 
 function readVocabulary(source: GgufSource, kind: 'gpt2' | 'llama'): Vocabulary {

@@ -71,10 +71,10 @@ const SETS: readonly { readonly set: string; readonly kernels: KernelSet }[] = [
 /** Planes without numbers, the embedding in two chunks. */
 function emptyWeights(buffers: Buffers, config: ModelConfig, { groups }: ModelShape, type: WeightType): ModelWeights {
   const buffer = buffers.storage('empty', 256);
-  const plane = (rows: number, width: number): Plane => ({ type, rows, width, chunks: [{ buffer, firstRow: 0, rows }] });
+  const plane = (rows: number, width: number): Plane => ({ rows, width, chunks: [{ type, buffer, firstRow: 0, rows }] });
   const chunks = [
-    { buffer, firstRow: 0, rows: 200 },
-    { buffer, firstRow: 200, rows: config.vocabSize - 200 },
+    { type, buffer, firstRow: 0, rows: 200 },
+    { type, buffer, firstRow: 200, rows: config.vocabSize - 200 },
   ];
   const embedding = { ...plane(config.vocabSize, config.hiddenSize), chunks };
   const layer = {

@@ -11,7 +11,7 @@ import { PAGE_TOKENS } from '../../src/kernels/step-layout.ts';
 import { NARROW, type KernelSet } from '../../src/kernels/variants.ts';
 import { buildModel, type Model } from '../../src/model/model.ts';
 import type { Part, StepItem } from '../../src/model/plan.ts';
-import type { Quantization } from '../../src/model/planes.ts';
+import type { Quantization } from '../../src/model/plane-types.ts';
 
 /** A model without an engine: steps are what the suite says, and raw logits come back. */
 export interface DirectModel extends AsyncDisposable {

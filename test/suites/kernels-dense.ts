@@ -9,7 +9,7 @@ import { rmsNorm as rmsNormTwin } from '../reference/rms-norm.ts';
 import { siluMul as siluMulTwin } from '../reference/silu-mul.ts';
 import { bits, checkClose, checkSame, forEachRowCount, poison, uniform } from './kernel-harness.ts';
 import type { Floats, Harness, Words } from './kernel-harness.ts';
-import { matrix, padded, planeOf, WEIGHT_TYPES } from './kernel-planes.ts';
+import { matrix, padded, planeOf, WEIGHT_TYPES, widthOf } from './kernel-planes.ts';
 import { plainRows, STEP, stepWords, type StepRow } from './kernel-step.ts';
 import type { Case } from './suite.ts';
 
@@ -105,7 +105,8 @@ export interface MatmulForms {
 const NARROW_FORMS: MatmulForms = { forms: NARROW.matmul.map(({ variant }) => variant), tolerance: 1e-5, types: WEIGHT_TYPES };
 
 async function checkMatmul(harness: Harness, type: WeightType, shape: MatmulShape, { forms, tolerance }: MatmulForms): Promise<void> {
-  const { width, out, outAt, output, counted } = shape;
+  const { out, outAt, output, counted } = shape;
+  const width = widthOf(type, shape.width);
   const xStride = padded(width);
   const out4 = Math.ceil(out / 4);
   const yStride = outAt + out4 * 4 + 4;
@@ -192,7 +193,7 @@ export function denseCases(harness: () => Promise<Harness>): Case[] {
     cases.push({ name, run: async () => run(await harness()) });
   };
   for (const type of WEIGHT_TYPES) {
-    for (const width of [36, 100]) add(`embed ${type}, width ${width}`, (device) => checkEmbed(device, type, width));
+    for (const width of [36, 100]) add(`embed ${type}, width ${width}`, (device) => checkEmbed(device, type, widthOf(type, width)));
   }
   cases.push(...normCases(harness), ...matmulCases(harness));
   for (const width of [36, 100]) add(`silu-mul, width ${width}`, (device) => checkSiluMul(device, width));

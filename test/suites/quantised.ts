@@ -1,6 +1,6 @@
 import type { QuantizedType } from '../../src/kernels/libraries.ts';
 import { quantizeRows } from '../../src/model/quantize.ts';
-import { QUANTIZATION, type Quantization } from '../../src/model/planes.ts';
+import { QUANTIZATION, type Quantization } from '../../src/model/plane-types.ts';
 import { dequantize } from '../reference/dequantize.ts';
 import { safetensors, type TestTensor } from '../unit/files.ts';
 import { prompt, run, sameBits } from './batching.ts';

@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { openSafetensors, type TensorFiles } from '../../src/formats/safetensors.ts';
 import type { Buffers } from '../../src/gpu/buffers.ts';
-import type { WeightType } from '../../src/kernels/libraries.ts';
+import type { QuantizedType, WeightType } from '../../src/kernels/libraries.ts';
 import { modelShape } from '../../src/model/shape.ts';
-import { halvesOn, planeType, type Plane, type Quantization } from '../../src/model/planes.ts';
+import { halvesOn, planeType, type Halves, type Quantization, type WeightDtype } from '../../src/model/plane-types.ts';
+import type { Plane } from '../../src/model/planes.ts';
 import { placeWeights } from '../../src/model/weights.ts';
 import { llamaConfig } from '../suites/llama-config.ts';
 import { dequantize } from '../reference/dequantize.ts';
@@ -73,11 +74,13 @@ async function load(given: readonly TestTensor[], quantize: Quantization | undef
   return weights;
 }
 
+const typesOf = ({ chunks }: Plane): WeightType[] => [...new Set(chunks.map(({ type }) => type))];
+
 /** A plane's numbers without what fills up its rows. */
-function numbersOf({ type, rows, width, chunks }: Plane): Float32Array {
+function numbersOf({ rows, width, chunks }: Plane): Float32Array {
   const wide = Math.ceil(width / 32) * 32;
   const out = new Float32Array(rows * width);
-  for (const { buffer, firstRow, rows: count } of chunks) {
+  for (const { type, buffer, firstRow, rows: count } of chunks) {
     const words = new Uint32Array(held.get(buffer)!.buffer);
     const all = type === 'f32' ? new Float32Array(words.buffer) : dequantize(type as 'q8', words, Math.ceil(count / 4) * 4, wide);
     for (let row = 0; row < count; row++) out.set(all.subarray(row * wide, row * wide + width), (firstRow + row) * width);
@@ -97,7 +100,7 @@ describe('planes', () => {
   const given = tensors();
   const numbers = (name: string): Float32Array => new Float32Array(given.find((one) => one.name.includes(name))!.bytes.buffer);
 
-  test.each<[WeightType, number, number]>([
+  test.each<['f32' | QuantizedType, number, number]>([
     ['f32', 1 << 20, 0],
     ['q8', 1 << 20, 0.5 / 254],
     ['q4', 1 << 20, 0.08],
@@ -108,7 +111,7 @@ describe('planes', () => {
     ['q4', 8 * (32 + 8), 0.08],
     ['q4_1', 8 * (32 + 16), 0.05],
   ])('%s in bindings of %i bytes', async (type, bytes, share) => {
-    const quantize = type === 'f32' || type === 'f16' || type === 'bf16' ? undefined : all(type);
+    const quantize = type === 'f32' ? undefined : all(type);
     const { embedding, head, layers } = await load(given, quantize, bytes);
     expect(head).toBe(embedding);
     near(numbersOf(embedding), numbers(EMBEDDING), share);
@@ -117,7 +120,7 @@ describe('planes', () => {
     near(numbersOf(gateUp), Float32Array.from(['gate_proj', 'up_proj'].flatMap((name) => [...numbers(name)])), share);
     near(numbersOf(down), numbers('down_proj'), share);
     for (const plane of [embedding, qkv, gateUp, down]) {
-      expect(plane.type).toBe(type);
+      expect(typesOf(plane)).toEqual([type]);
       expect(plane.chunks.length).toBe(bytes === 1 << 20 ? 1 : Math.ceil(plane.rows / (plane.chunks[0]!.rows || 1)));
       if (bytes < 1 << 20) expect(plane.chunks.length).toBeGreaterThan(1);
     }
@@ -131,13 +134,15 @@ describe('planes', () => {
     };
     expect([on(true, 'yes', 2), on(true, 'yes', 64 << 20), on(true, 'yes', (64 << 20) + 2)]).toEqual(['widened', 'widened', 'kept']);
     expect([on(true, 'no', 2), on(false, 'yes', 2)]).toEqual(['kept', 'kept']);
-    expect([planeType(['F16'], 'exact', 'widened'), planeType(['F16'], 'exact', 'kept')]).toEqual(['f32', 'f16']);
-    expect([planeType(['F16'], 'half', 'widened'), planeType(['BF16'], 'exact', 'widened')]).toEqual(['f16', 'bf16']);
+    const typed = (dtype: WeightDtype, precision: 'exact' | 'half', halves: Halves): WeightType =>
+      planeType(dtype, 'layers', { precision, quantize: undefined, halves });
+    expect([typed('F16', 'exact', 'widened'), typed('F16', 'exact', 'kept')]).toEqual(['f32', 'f16']);
+    expect([typed('F16', 'half', 'widened'), typed('BF16', 'exact', 'widened')]).toEqual(['f16', 'bf16']);
   });
 
   test('vocabulary and layers have types of their own, norms stay f32', async () => {
     const { embedding, finalNorm, layers } = await load(given, { vocabulary: 'q8', layers: 'q4' }, 1 << 20);
-    expect([embedding.type, layers[0]!.qkv.type, layers[0]!.down.type]).toEqual(['q8', 'q4', 'q4']);
+    expect([embedding, layers[0]!.qkv, layers[0]!.down].flatMap(typesOf)).toEqual(['q8', 'q4', 'q4']);
     expect(new Float32Array(held.get(finalNorm)!.buffer)).toEqual(numbers('model.norm.weight'));
   });
 
