@@ -64,6 +64,19 @@ export const texts = (key: string, values: readonly string[]): Entry => [
   listBytes(VALUE.text, values.length, joined(values.map(textBytes))),
 ];
 
+/** Metadata as gguf-py writes it: texts, booleans, integers, and lists of texts, i32 and f32. */
+export function entriesOf(metadata: ReadonlyMap<string, unknown>): Entry[] {
+  return Array.from(metadata, ([key, value]): Entry => {
+    if (typeof value === 'string') return text(key, value);
+    if (typeof value === 'boolean') return [key, VALUE.bool, integer(value ? 1 : 0, 1)];
+    if (typeof value === 'number' && Number.isInteger(value)) return count(key, value);
+    if (Array.isArray(value)) return texts(key, value as string[]);
+    if (!(value instanceof Int32Array || value instanceof Float32Array)) throw new Error(`${key}: ${String(value)} is not written`);
+    const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+    return [key, VALUE.list, listBytes(value instanceof Int32Array ? VALUE.i32 : VALUE.f32, value.length, bytes)];
+  });
+}
+
 /** A tensor: its bytes, and what the header says of it. Lengths of the shape come innermost first, as in the file. */
 export interface GgufPart {
   readonly name: string;
