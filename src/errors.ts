@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'gguf_header' // no GGUF of a version that is read, or an entry of its header is malformed
   | 'gguf_offsets' // tensors overlap, lie askew, or are larger than can be counted
   | 'gguf_split' // parts that do not belong together
+  | 'gguf_ambiguous' // several .gguf could be meant; the message lists them
   | 'gguf_metadata' // a key is missing, or its value is not what it must be
   | 'tensor_dtype' // an unknown number type, or one that this tensor cannot have
   | 'tensor_shape' // a shape that contradicts the config

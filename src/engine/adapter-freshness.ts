@@ -105,7 +105,9 @@ async function ask(
 ): Promise<Change | undefined> {
   const { signal } = options;
   const before = entry.digest;
-  const folder = hearing(await openOrigin(reading, entry.origin!, 'no-cache', signal), signal, heard);
+  // a file of the hub comes whole before its first read ends
+  const onProgress = (progress: Progress): void => (heard(), options.onProgress(progress));
+  const folder = hearing(await openOrigin(reading, entry.origin!, 'no-cache', { signal, onProgress }), signal, heard);
   const stamp = folder.fixed === 'yes' ? entry.stamp : await stampOf(folder);
   signal.throwIfAborted();
   const isSame = folder.fixed === 'yes' || (stamp !== undefined && stamp === entry.stamp);
@@ -133,7 +135,10 @@ function hearing(folder: Folder, signal: AbortSignal, heard: () => void): Folder
   };
   return {
     location: folder.location,
+    gguf: folder.gguf,
     ...(folder.fixed && { fixed: folder.fixed }),
+    ...(folder.names && { names: () => answer(() => folder.names!()) }),
+    ...(folder.fetch && { fetch: (names) => answer(() => folder.fetch!(names)) }),
     ...(folder.stamp && { stamp: (names) => answer(() => folder.stamp!(names)) }),
     size: (name) => answer(() => folder.size(name)),
     read: (name, start, end) => answer(() => folder.read(name, start, end)),

@@ -1,8 +1,9 @@
 import type { AdapterDisk } from '../adapters/disk.ts';
 import type { PackedAdapter, SiteTable } from '../adapters/sites.ts';
 import { loadPart, WebLoraError } from '../errors.ts';
-import { openFolder, type Folder, type FolderOptions } from '../formats/folder.ts';
+import { openFolder, type Folder, type FolderOptions, type HubAccess } from '../formats/folder.ts';
 import type { Slices } from '../slices.ts';
+import { tellDownload } from './hub-options.ts';
 import { sourceAddress, type AdapterEntry } from './adapter-entry.ts';
 import type { TierMeter } from './tier-meter.ts';
 import type { Progress, Source } from './types.ts';
@@ -18,7 +19,7 @@ export interface ReadingParts {
   readonly slices: Slices;
   readonly table: SiteTable;
   readonly precision: 'exact' | 'half';
-  readonly hubToken: string | undefined;
+  readonly hub: HubAccess;
   /** Throws `adapter_too_large`. */
   checkFits(entry: AdapterEntry, packed: PackedAdapter): void;
 }
@@ -55,7 +56,7 @@ export async function readEntries(parts: ReadingParts, entries: readonly Adapter
     try {
       if (entry.origin === undefined && entry.by === 'resolve') await parts.resolve(entry);
       if (entry.origin === undefined) continue;
-      const folder = await openOrigin(parts, entry.origin, 'default', options.signal);
+      const folder = await openOrigin(parts, entry.origin, 'default', options);
       const packed = await readOrigin(parts, entry, folder, options);
       letGo(entry);
       return { entry, packed, from: 'origin' };
@@ -75,9 +76,19 @@ function letGo(entry: AdapterEntry): void {
 }
 
 /** Opens an entry's origin: what reads as a hub id was settled to be one. `no-cache`: past what the browser has kept of it. */
-export function openOrigin(parts: ReadingParts, origin: Source, cache: FolderOptions['cache'], signal: AbortSignal): Promise<Folder> {
-  const { hubToken } = parts;
-  return openFolder(origin, { signal, cache, prefer: 'hub', ...(hubToken !== undefined && { hub: { token: hubToken } }) });
+export function openOrigin(
+  { hub }: Pick<ReadingParts, 'hub'>,
+  origin: Source,
+  cache: FolderOptions['cache'],
+  { signal, onProgress }: ReadOptions,
+): Promise<Folder> {
+  return openFolder(origin, {
+    signal,
+    cache,
+    prefer: 'hub',
+    hub,
+    download: { of: 'adapter', onProgress: onProgress && tellDownload(onProgress) },
+  });
 }
 
 /** The version of an origin's files, where it can tell: not of weights in shards, whose names only the files tell. */

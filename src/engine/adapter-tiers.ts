@@ -59,7 +59,7 @@ export interface AdapterTiersParts {
   readonly pace: Pace;
   /** What all that is read and kept takes turns by. */
   readonly slices: Slices;
-  readonly options: Pick<EngineOptions, 'resolve' | 'hubToken'>;
+  readonly options: Pick<EngineOptions, 'resolve' | 'hubToken' | 'hubEndpoint'>;
   readonly limits: Pick<EngineLimits, 'heapBytes' | 'diskBytes' | 'revalidateAfter'>;
   /** The store, where there is one. */
   readonly store: StorePart | undefined;

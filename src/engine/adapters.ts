@@ -8,6 +8,7 @@ import type { ReadBytes, ReadingParts } from './adapter-reading.ts';
 import { createReads } from './adapter-reads.ts';
 import { createAdapterRegistry } from './adapter-registry.ts';
 import type { AdapterTiers, AdapterTiersParts, AdapterUsers } from './adapter-tiers.ts';
+import { hubAccess } from './hub-options.ts';
 import { createTierMeter, tierStats } from './tier-meter.ts';
 import type { AdapterInfo } from './types.ts';
 
@@ -50,7 +51,7 @@ export async function openAdapterTiers(parts: AdapterTiersParts): Promise<Opened
     slices,
     table: device.model.shape.table,
     precision: device.precision,
-    hubToken: options.hubToken,
+    hub: hubAccess(options),
     checkFits: bytes.checkFits,
   };
   const pins = createPins({ core: () => users.core, namesOf, loads: () => loads, events, closed: closed.signal });

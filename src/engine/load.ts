@@ -7,8 +7,9 @@ import type { ModelTensors } from '../model/tensors.ts';
 import type { ChatTemplate } from '../text/chat-template.ts';
 import { findChatTemplate } from '../text/find-template.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
+import { hubAccess, tellDownload } from './hub-options.ts';
 import type { ModelFiles, TextFiles } from './model-files.ts';
-import type { EngineOptions, ModelInfo, ModelText, Source } from './types.ts';
+import type { EngineOptions, ModelInfo, ModelText } from './types.ts';
 
 /** A model whose small files and headers were read: what can be put on a device, again and again. */
 export interface OpenedModel {
@@ -46,10 +47,11 @@ export async function openModel(options: EngineOptions): Promise<OpenedModel> {
 }
 
 async function readModel(options: EngineOptions): Promise<ModelFiles> {
-  const { model, signal, hubToken } = options;
-  const gguf = ggufIn(model);
-  const folder = await openFolder(gguf?.folder ?? model, { signal, ...(hubToken !== undefined && { hub: { token: hubToken } }) });
-  if (gguf) return (await loadPart(() => import('./load-gguf.ts'))).readGgufModel(folder, gguf.file, options);
+  const { model, signal, onProgress } = options;
+  const download = { of: 'model', onProgress: onProgress && tellDownload(onProgress) } as const;
+  const folder = await openFolder(model, { signal, hub: hubAccess(options), download });
+  const gguf = await ggufIn(folder);
+  if (gguf !== undefined) return (await loadPart(() => import('./load-gguf.ts'))).readGgufModel(folder, gguf, options);
   return {
     config: parseModelConfig(await readJson(folder, 'config.json'), `${folder.location}/config.json`),
     generation: await readGeneration(folder),
@@ -60,15 +62,10 @@ async function readModel(options: EngineOptions): Promise<ModelFiles> {
   };
 }
 
-/** The .gguf that a path, a URL, or dropped files name, and the folder around it. */
-function ggufIn(model: Source): { readonly folder: Source; readonly file: string } | undefined {
-  if (Array.isArray(model)) {
-    const names = (model as readonly File[]).map(({ name }) => name);
-    const first = names.filter((name) => /\.gguf$/i.test(name)).sort()[0];
-    return first === undefined || names.includes('config.json') ? undefined : { folder: model, file: first };
-  }
-  const match = typeof model === 'string' || model instanceof URL ? /^(.*?)([^/\\?#]+\.gguf)(\?.*)?$/i.exec(String(model)) : null;
-  return match ? { folder: `${match[1] || './'}${match[3] ?? ''}`, file: match[2]! } : undefined;
+/** The .gguf that the source names, or the only one where there is no config.json. Throws as `chooseGguf`. */
+async function ggufIn(folder: Folder): Promise<string | undefined> {
+  if (folder.gguf === undefined && (await folder.size('config.json')) !== undefined) return undefined;
+  return (await loadPart(() => import('../formats/gguf-choice.ts'))).chooseGguf(folder);
 }
 
 /** The last part of its path, without a hub id's revision. */

@@ -1,4 +1,5 @@
 import { WebLoraError } from '../errors.ts';
+import { isEndpoint } from '../formats/hub-id.ts';
 import { invalid, isRecord, refuseUnknown, requireNumber, requireNumbers } from './option-checks.ts';
 import type { Range } from './option-checks.ts';
 import type { EngineOptions } from './types.ts';
@@ -23,6 +24,7 @@ const ENGINE_OPTIONS: Readonly<Record<keyof EngineOptions, Range | undefined>> =
   resolve: undefined,
   revalidateAfter: ['integer', 0],
   hubToken: undefined,
+  hubEndpoint: undefined,
   onProgress: undefined,
   signal: undefined,
 };
@@ -80,6 +82,12 @@ function requireToken(token: unknown): void {
   });
 }
 
+/** Throws `request_invalid` for what is no address of a hub. */
+function requireEndpoint(endpoint: unknown): void {
+  if (endpoint === undefined || (typeof endpoint === 'string' && isEndpoint(endpoint))) return;
+  throw invalid('hubEndpoint', endpoint, 'an http(s) URL without query and credentials');
+}
+
 /** Names may be any text, `constructor` too: a map has no others. */
 function weights(param: string, given: Readonly<Record<string, number>> = {}): ReadonlyMap<string, number> {
   if (!isRecord(given)) throw invalid(param, given, 'an object of weights by name');
@@ -99,6 +107,7 @@ export function checkEngineOptions(options: EngineOptions): EngineLimits {
   refuseUnknown(fairness, { tenants: true, adapters: true }, 'createEngine: fairness');
   requireMethods(options);
   requireToken(options.hubToken);
+  requireEndpoint(options.hubEndpoint);
   if (precision !== undefined && precision !== 'exact' && precision !== 'half') throw invalid('precision', precision, "'exact' or 'half'");
   if (quantize !== undefined && quantize !== 'q8' && quantize !== 'q4') throw invalid('quantize', quantize, "'q8' or 'q4'");
   if (!KERNELS.includes(kernels)) throw invalid('kernels', kernels, KERNELS.map((name) => `'${name}'`).join(', '));

@@ -4,7 +4,7 @@ import type { EngineOptions, Source } from './types.ts';
 /** What `profile` takes: what an engine would be started with, and which steps are taken apart. */
 export interface ProfileOptions extends Pick<
   EngineOptions,
-  'model' | 'gpu' | 'precision' | 'quantize' | 'kernels' | 'memory' | 'hubToken' | 'signal'
+  'model' | 'gpu' | 'precision' | 'quantize' | 'kernels' | 'memory' | 'hubToken' | 'hubEndpoint' | 'signal'
 > {
   /** The rows of the decode step have them in turns, the chunk of a prompt has the first. Default: the base alone. */
   readonly adapters?: readonly Source[];

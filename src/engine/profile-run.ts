@@ -38,8 +38,8 @@ export async function takeApart(provider: GpuProvider, options: ProfileOptions, 
     done += 1;
   };
   next('loading the model');
-  const { model, hubToken, signal } = options;
-  const opened = await openModel({ model, ...(hubToken !== undefined && { hubToken }), ...(signal && { signal }) });
+  const { onProgress: _, ...modelOptions } = options;
+  const opened = await openModel(modelOptions);
   const device = await open(provider, options, limits, opened);
   const buffers = createBuffers(device.gpu.device);
   const clock = createClock(device.gpu);

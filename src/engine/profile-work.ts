@@ -10,6 +10,7 @@ import type { Part, StepItem } from '../model/plan.ts';
 import { GREEDY } from '../model/sampling.ts';
 import type { ModelWeights } from '../model/weights.ts';
 import type { ServingDevice } from './device.ts';
+import { hubAccess } from './hub-options.ts';
 import { ceilingNumbers } from './profile-ceilings.ts';
 import { PART_OF_GROUP, type DensePlane, type StepWork } from './profile-demands.ts';
 import type { ProfileOptions, ProfiledStep } from './profile-report.ts';
@@ -42,7 +43,7 @@ const pagesOf = ({ context, promptRows }: StepSizes): number => Math.ceil(Math.m
  */
 export async function placeAdapters(
   device: ServingDevice,
-  { adapters = [], hubToken, signal }: ProfileOptions,
+  { adapters = [], signal, ...options }: ProfileOptions,
   sizes: StepSizes,
 ): Promise<readonly PlacedAdapter[]> {
   const { model, precision } = device;
@@ -51,7 +52,7 @@ export async function placeAdapters(
   requireRoom(model, kept, end);
   const placed: PlacedAdapter[] = [];
   for (const [i, source] of adapters.entries()) {
-    const folder = await openFolder(source, { signal, ...(hubToken !== undefined && { hub: { token: hubToken } }) });
+    const folder = await openFolder(source, { signal, hub: hubAccess(options) });
     const packed = await readAdapter(folder, model.shape.table, precision, { signal });
     await device.reserveRank(packed.rank4);
     const pool = createAdapterPool(device.model.pool, model.shape.table);

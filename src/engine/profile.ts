@@ -13,6 +13,7 @@ const OPTIONS: Readonly<Record<keyof ProfileOptions, Range | undefined>> = {
   kernels: undefined,
   memory: undefined,
   hubToken: undefined,
+  hubEndpoint: undefined,
   signal: undefined,
   adapters: undefined,
   rows: ['integer', 1, 1024],
@@ -32,8 +33,8 @@ const OPTIONS: Readonly<Record<keyof ProfileOptions, Range | undefined>> = {
 export async function profile(options: ProfileOptions): Promise<ProfileReport> {
   refuseUnknown(options, OPTIONS, 'profile');
   requireNumbers(options, OPTIONS);
-  const { model, precision, quantize, kernels, memory, hubToken, rows = 8, promptRows = 64 } = options;
-  const engine = { precision, quantize, kernels, memory, hubToken };
+  const { model, precision, quantize, kernels, memory, hubToken, hubEndpoint, rows = 8, promptRows = 64 } = options;
+  const engine = { precision, quantize, kernels, memory, hubToken, hubEndpoint };
   const given = Object.fromEntries(Object.entries(engine).filter(([, value]) => value !== undefined));
   const limits = checkEngineOptions({ model, ...given, limits: { sequences: rows, batchRows: Math.max(128, rows, promptRows) } });
   const provider = providerOf(options.gpu);

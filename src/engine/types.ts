@@ -1,28 +1,17 @@
 import type { Store } from '../adapters/store.ts';
-import type { Folder } from '../formats/folder.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { ChatTemplate } from '../text/chat-template.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { EngineEvent, Stats, Tier } from './report-types.ts';
+import type { Progress, Source } from './source.ts';
 
 export type { Store } from '../adapters/store.ts';
+export type { Progress, Source } from './source.ts';
 export type { AdapterEvent, DiskStats, EngineEvent, KernelStats, RequestEvent, Spread, Stats, Tier, TierStats } from './report-types.ts';
-
-/**
- * Where a model or an adapter is read from: a folder's path or URL, a hub id (`owner/name` or `owner/name@revision`; a string that is an
- * existing folder is a folder), dropped files, bytes by file name, or anything that reads like a folder.
- */
-export type Source = string | URL | readonly File[] | Readonly<Record<string, Uint8Array<ArrayBuffer> | ArrayBuffer>> | Folder;
 
 /** Anything with WebGPU's `requestAdapter`: `navigator.gpu`, or what `dawn()` of `weblora/node` returns. */
 export interface GpuProvider {
   requestAdapter(options?: object): Promise<unknown>;
-}
-
-export interface Progress {
-  readonly loaded: number;
-  readonly total: number;
-  readonly file: string;
 }
 
 export interface EngineOptions {
@@ -97,6 +86,8 @@ export interface EngineOptions {
   readonly revalidateAfter?: number;
   /** Sent to the hub, and to nobody else, with what is read by hub id. Default: the environment's `HF_TOKEN`, where there is one. */
   readonly hubToken?: string;
+  /** Where hub ids are read from. Default: the environment's `HF_ENDPOINT`, where there is one, else https://huggingface.co. */
+  readonly hubEndpoint?: string;
   readonly onProgress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;
 }

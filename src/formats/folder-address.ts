@@ -1,4 +1,4 @@
-import { isHubId } from './hub-id.ts';
+import { isGgufName, isHubId } from './hub-id.ts';
 
 type FileSystem = typeof import('node:fs');
 
@@ -12,7 +12,7 @@ export function isSchemeless(text: string): boolean {
 
 /**
  * What a path, an address or a hub id means here and now, as a text that means the same later and in other working folders, so that
- * two of them can be compared: an absolute path, a whole URL, or `owner/name`. Where there is a file system `owner/name` is a path if
+ * two of them can be compared: an absolute path, a whole URL, or a hub id. Where there is a file system `owner/name` is a path if
  * that folder exists, else a hub id (open it with `prefer: 'hub'`). What means nothing here stays as it is, and opening it says why.
  */
 export function settleAddress(source: string | URL): string {
@@ -28,13 +28,15 @@ export function settleAddress(source: string | URL): string {
 
 function settlePath(path: string, fs: FileSystem): string {
   try {
-    if (isHubId(path) && !isFolder(path, fs)) return path;
+    if (isHubId(path) && !isThere(path, fs)) return path;
     return globalThis.process.getBuiltinModule('node:path').resolve(path);
   } catch {
     return path; // without the right to know the working folder (Deno); opening it tells
   }
 }
 
-function isFolder(path: string, fs: FileSystem): boolean {
-  return fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+/** Whether the path is a folder's, or a .gguf's. */
+function isThere(path: string, fs: FileSystem): boolean {
+  const stat = fs.statSync(path, { throwIfNoEntry: false });
+  return stat?.isDirectory() === true || (isGgufName(path) && stat?.isFile() === true);
 }

@@ -19,6 +19,7 @@ export function openBytes(source: FileBytes): Folder {
   return {
     location: folder.location,
     fixed: 'yes',
+    names: async () => [...files.keys()],
     async size(name) {
       checkFileName(name);
       return files.get(name)?.size;

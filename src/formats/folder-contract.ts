@@ -1,4 +1,5 @@
 import { WebLoraError } from '../errors.ts';
+import type { GgufChoice } from './hub-id.ts';
 
 /** Read access to one folder of files, wherever it is: a disk, a web server, a drop on a page. */
 export interface Folder {
@@ -15,6 +16,12 @@ export interface Folder {
   stamp?(names: readonly string[]): Promise<string | undefined>;
   /** `yes`: what is behind this source can never change, so it need not be asked again. */
   readonly fixed?: 'yes' | 'no';
+  /** Of a source that names one .gguf of the folder: which. */
+  readonly gguf?: GgufChoice | undefined;
+  /** Names of its files; undefined where nobody can list them (a web server). Throws `file_unreadable`. */
+  names?(): Promise<readonly string[]>;
+  /** Brings files near that are far, several at once: reads find them there. Throws what `read` throws. */
+  fetch?(names: readonly string[]): Promise<void>;
 }
 
 /** One word of the files' own; undefined where one of them has none. */

@@ -63,6 +63,13 @@ export async function openDiskFolder(source: string | URL, fs: FileSystem): Prom
   return {
     location,
     fixed: 'no',
+    async names() {
+      try {
+        return await fs.readdir(path);
+      } catch (cause) {
+        throw unreadable(location, cause);
+      }
+    },
     async size(name) {
       const stat = await statOf(name);
       return stat && Number(stat.size);
@@ -77,6 +84,17 @@ export async function openDiskFolder(source: string | URL, fs: FileSystem): Prom
       return readRange(fs, pathTo(name), fileLocation(folder, name), start, end);
     },
   };
+}
+
+/** The folder around a file on disk (a .gguf), which is its `gguf`. A folder of that name is opened itself. Throws what `openDiskFolder` throws. */
+export async function openDiskFile(source: string | URL, fs: FileSystem): Promise<Folder> {
+  const path = pathOf(source);
+  const { dirname, basename } = globalThis.process.getBuiltinModule('node:path');
+  const isFile = await fs.stat(path).then(
+    (stat) => stat.isFile(),
+    () => false,
+  );
+  return isFile ? { ...(await openDiskFolder(dirname(path), fs)), gguf: { file: basename(path) } } : openDiskFolder(source, fs);
 }
 
 async function readRange(fs: FileSystem, path: string, location: string, start: number, end: number): Promise<Uint8Array<ArrayBuffer>> {

@@ -35,6 +35,7 @@ export function openFiles(files: readonly File[]): Folder {
   return {
     location: folder.location,
     fixed: 'yes',
+    names: async () => files.map(pathOf),
     async stamp(names) {
       return joinStamps(names.map(find).map((file) => (file ? `${file.size}-${file.lastModified}` : '-')));
     },

@@ -1,6 +1,7 @@
 import { WebLoraError } from '../errors.ts';
 import { checkByteRange, checkFileName, fileTruncated, fileMissing, joinStamps } from './folder-contract.ts';
 import type { Folder } from './folder-contract.ts';
+import { unlessAborted } from './hub-turns.ts';
 import { collect, contentLength, contentRange, discard, entityTag, isAbsent, refused, request } from './http.ts';
 
 export interface WebOptions {
@@ -10,19 +11,11 @@ export interface WebOptions {
   readonly cache?: 'default' | 'no-cache' | undefined;
 }
 
-/** What a folder needs to know of its server. */
-export interface WebSite extends WebOptions {
-  /** Sent with every request; fetch drops `authorization` itself where a redirect leaves the origin. */
-  readonly headers?: Readonly<Record<string, string>>;
-  /** The error that an answer means, where the site says more than others do. */
-  judge?(response: Response): WebLoraError | undefined;
-}
-
 /** Answers of one file on a server. */
 type Ask = (name: string, init?: RequestInit) => Promise<Response>;
 
 /** Asks for files below `base`; all answers for one name are of one version of the file, or `file_unreadable` is thrown. */
-function createAsk(locate: (name: string) => string, query: string, site: WebSite): Ask {
+function createAsk(locate: (name: string) => string, query: string, site: WebOptions): Ask {
   const versions = new Map<string, string>();
   const checkVersion = (name: string, response: Response): void => {
     const tag = response.ok ? entityTag(response)?.replace(/^W\//, '') : undefined;
@@ -37,12 +30,9 @@ function createAsk(locate: (name: string) => string, query: string, site: WebSit
     const response = await request(locate(name) + query, {
       ...(site.cache && { cache: site.cache }),
       ...init,
-      headers: { ...site.headers, ...(init.headers as Record<string, string> | undefined) },
       ...(site.signal && { signal: site.signal }),
     });
     try {
-      const error = site.judge?.(response);
-      if (error) throw error;
       checkVersion(name, response);
       return response;
     } catch (error) {
@@ -79,7 +69,7 @@ async function currentTag(ask: Ask, name: string, location: string): Promise<str
  * whole, and kept as long as the folder. A query in the URL (a signature) is sent with every file. Where the server gives ETags, all
  * that is read of a file is of one version, else `file_unreadable` is thrown. Throws `TypeError` for what is no URL.
  */
-export function openHttpFolder(source: string | URL, site: WebSite = {}): Folder {
+export function openHttpFolder(source: string | URL, site: WebOptions = {}): Folder {
   const base = new URL(source);
   const query = base.search;
   base.search = '';
@@ -101,7 +91,7 @@ export function openHttpFolder(source: string | URL, site: WebSite = {}): Folder
       if (isAbsent(response.status)) throw fileMissing(location);
       if (!response.ok) throw refused(location, response);
       try {
-        return await response.blob();
+        return await unlessAborted(response.blob(), site.signal);
       } catch (cause) {
         site.signal?.throwIfAborted();
         throw new WebLoraError('file_unreadable', `The connection broke while ${location} was fetched.`, { cause });

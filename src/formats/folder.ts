@@ -8,8 +8,9 @@ import type { FileSystem } from './folder-disk.ts';
 import { openFiles } from './folder-files.ts';
 import { openHttpFolder } from './folder-http.ts';
 import type { WebOptions } from './folder-http.ts';
-import type { HubAccess } from './hub.ts';
-import { isHubId } from './hub-id.ts';
+import type { HubAccess } from './hub-access.ts';
+import { isGgufName, isHubId } from './hub-id.ts';
+import type { HubOpening } from './hub-open.ts';
 import { parseJson } from './json.ts';
 
 export { settleAddress } from './folder-address.ts';
@@ -17,7 +18,7 @@ export { isFileBytes } from './file-bytes.ts';
 export type { FileBytes } from './file-bytes.ts';
 export { fileLocation, fileMissing } from './folder-contract.ts';
 export type { Folder } from './folder-contract.ts';
-export type { HubAccess } from './hub.ts';
+export type { HubAccess } from './hub-access.ts';
 export { isHubId } from './hub-id.ts';
 
 /** The largest text file that is read: tokenizer.json of a large vocabulary has 35 MB. */
@@ -29,6 +30,8 @@ export type FolderSource = string | URL | readonly File[] | FileBytes | Folder;
 export interface FolderOptions extends WebOptions {
   /** How hub ids are read. */
   readonly hub?: HubAccess | undefined;
+  /** What is kept of hub ids, and who is told of what is fetched. Default: an adapter's files, in memory for as long as the folder is. */
+  readonly download?: Pick<HubOpening, 'of' | 'onProgress'> | undefined;
   /** What `owner/name` is where there is a file system. Default `folder`: the folder of that path if it exists, else a hub id. */
   readonly prefer?: 'folder' | 'hub' | undefined;
 }
@@ -41,6 +44,7 @@ function isFolder(source: object): source is Folder {
  * Opens a folder: a path on disk or a `file:` URL (Node, Deno), an http(s) URL, a hub id (`owner/name` or `owner/name@revision`), files
  * that were dropped on a page, bytes by file name, or something that already is a folder. A string without a scheme is an existing
  * folder of that path, else a hub id; where there is no file system (a page, a worker) a hub id, else a URL relative to the page.
+ * A path, URL or hub id that names a .gguf opens the folder around it, whose `gguf` is that file.
  *
  * Throws `file_missing` for a path that does not exist or is no folder, `file_unreadable` for one that may not be looked at; the web
  * is asked only when a file is. Throws `TypeError` for anything else.
@@ -61,41 +65,63 @@ export async function openFolder(source: FolderSource, options: FolderOptions = 
 async function openAddress(source: string | URL, options: FolderOptions): Promise<Folder> {
   const text = String(source);
   if (text === '') throw new TypeError('The path of the folder is empty.');
-  if (/^https?:/i.test(text)) return openHttpFolder(text, options);
+  if (/^https?:/i.test(text)) return openWeb(text, options);
   const isPath = typeof source === 'string' && isSchemeless(text);
   if (!isPath && !/^file:/i.test(text)) throw new TypeError(`A folder's URL is http:, https: or file:, not ${text}`);
   const fs = fileSystem();
   if (isPath && isHubId(text) && (!fs || options.prefer === 'hub')) {
     const why = fs
-      ? `No folder ${text} was here when it was named, so it was taken for a hub id.`
+      ? `Nothing called ${text} was here when it was named, so it was taken for a hub id.`
       : `${text} was taken for a hub id; a folder beside the page is ./${text}.`;
     return openHub(text, options, why);
   }
-  if (fs) return isPath ? openPath(text, fs, options) : (await diskPart()).openDiskFolder(source, fs);
+  if (fs) return isPath ? openPath(text, fs, options) : openDisk(source, fs);
   const page = globalThis.location?.href;
-  if (isPath && page !== undefined && /^https?:/i.test(page)) return openHttpFolder(new URL(text, page), options);
+  if (isPath && page !== undefined && /^https?:/i.test(page)) return openWeb(new URL(text, page), options);
   const message = `${text} is a path, and this runtime has no file system; give an http(s) URL, a hub id (owner/name) or files.`;
   throw new WebLoraError('file_missing', message);
 }
 
-const diskPart = (): Promise<typeof import('./folder-disk.ts')> => loadPart(() => import('./folder-disk.ts'));
+/** A folder on a server, or the one around a .gguf there. */
+function openWeb(source: string | URL, options: WebOptions): Folder {
+  const url = new URL(source);
+  const at = url.pathname.lastIndexOf('/') + 1;
+  const file = url.pathname.slice(at);
+  if (!isGgufName(file)) return openHttpFolder(url, options);
+  url.pathname = url.pathname.slice(0, at);
+  return { ...openHttpFolder(url, options), gguf: { file: decoded(file) } };
+}
 
-/** An existing folder, else a hub id. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part; // a lone %
+  }
+}
+
+/** A folder on disk, or the one around a .gguf there. */
+async function openDisk(source: string | URL, fs: FileSystem): Promise<Folder> {
+  const { openDiskFolder, openDiskFile } = await loadPart(() => import('./folder-disk.ts'));
+  return isGgufName(String(source)) ? openDiskFile(source, fs) : openDiskFolder(source, fs);
+}
+
+/** An existing folder or .gguf, else a hub id. */
 async function openPath(path: string, fs: FileSystem, options: FolderOptions): Promise<Folder> {
   try {
-    return await (await diskPart()).openDiskFolder(path, fs);
+    return await openDisk(path, fs);
   } catch (error) {
     if (!(error instanceof WebLoraError) || error.code !== 'file_missing') throw error;
-    if (isHubId(path)) return openHub(path, options, `No folder ${path} is here, so it was taken for a hub id.`);
+    if (isHubId(path)) return openHub(path, options, `Nothing called ${path} is here, so it was taken for a hub id.`);
     if (/^[./\\~]|^[a-z]:/i.test(path)) throw error; // meant as a path, beyond doubt
-    const message = `${error.message} It is no hub id either: those are owner/name or owner/name@revision.`;
+    const message = `${error.message} It is no hub id either: those are owner/name, owner/name@revision, owner/name/file.gguf.`;
     throw new WebLoraError('file_missing', message, { cause: error });
   }
 }
 
-async function openHub(id: string, { hub, signal, cache }: FolderOptions, tried: string): Promise<Folder> {
-  const { openHubFolder } = await loadPart(() => import('./hub.ts'));
-  return openHubFolder(id, hub, { signal, cache, tried });
+async function openHub(id: string, { hub, signal, download }: FolderOptions, tried: string): Promise<Folder> {
+  const { openHubFolder } = await loadPart(() => import('./hub-open.ts'));
+  return openHubFolder(id, hub, { of: 'adapter', ...download, signal, tried });
 }
 
 /** `node:fs/promises` where the runtime has it (Node, Deno), else undefined. */

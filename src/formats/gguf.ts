@@ -67,8 +67,9 @@ async function readParts(folder: Folder, file: string, header: GgufHeader, count
     throw badSplit(location, `it is one of ${count} parts (split.count), which its name does not say: NAME-00001-of-${padded(count)}.gguf`);
   }
   const parts: GgufHeader[] = [];
-  for (let part = 0; part < count; part++) {
-    const name = `${match[1]}-${padded(part + 1)}-of-${match[3]}.gguf`;
+  const names = Array.from({ length: count }, (_, part) => `${match[1]}-${padded(part + 1)}-of-${match[3]}.gguf`);
+  await folder.fetch?.(names);
+  for (const [part, name] of names.entries()) {
     const found = name === file ? header : await readHeader(folder, name, `part ${part + 1} of the ${count} that ${file} belongs to`);
     checkPart(found, part, count, fileLocation(folder, name));
     parts.push(found);

@@ -1,6 +1,6 @@
 import { WebLoraError } from '../errors.ts';
 import { isAbsent } from './http.ts';
-import { parseHubId } from './hub-id.ts';
+import { isEndpoint, parseHubId } from './hub-id.ts';
 import type { HubId } from './hub-id.ts';
 
 /** How the hub is reached. Each default is read from the environment, where there is one. */
@@ -27,7 +27,7 @@ const HUB = 'https://huggingface.co';
 /** Reads a hub id and how its hub is reached. Throws `TypeError` for what is no hub id, endpoint or token. */
 export function hubSite(text: string, access: HubAccess = {}, tried?: string): HubSite {
   const id = parseHubId(text);
-  if (!id) throw new TypeError(`${JSON.stringify(text)} is no hub id; those are owner/name or owner/name@revision.`);
+  if (!id) throw new TypeError(`${JSON.stringify(text)} is no hub id; those are owner/name, owner/name@revision, owner/name/file.gguf.`);
   const endpoint = endpointOf(access.endpoint ?? environment('HF_ENDPOINT'));
   return { id, endpoint, headers: headersOf(access.token ?? environment('HF_TOKEN')), tried };
 }
@@ -66,11 +66,8 @@ export function judgeRefusal({ id, endpoint, headers, tried }: HubSite, response
 
 function endpointOf(given: string | undefined): string {
   const text = given?.trim() || HUB;
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username || url.password) {
-    throw new TypeError("The hub's endpoint (HF_ENDPOINT) is not an http(s) URL without query and credentials.");
-  }
-  return url.href.replace(/\/+$/, '');
+  if (!isEndpoint(text)) throw new TypeError("The hub's endpoint (HF_ENDPOINT) is not an http(s) URL without query and credentials.");
+  return new URL(text).href.replace(/\/+$/, '');
 }
 
 function headersOf(given: string | undefined): Readonly<Record<string, string>> {

@@ -5,7 +5,7 @@ import { fileHash } from './download-hash.ts';
 import { downloadFile } from './download.ts';
 import { checkByteRange, checkFileName, fileLocation, fileMissing } from './folder-contract.ts';
 import type { Folder } from './folder-contract.ts';
-import { systemHash, webHashFor } from './hash.ts';
+import { anyHash } from './hash.ts';
 import type { HashMaker } from './hash.ts';
 import { environment, hubSite } from './hub-access.ts';
 import type { HubAccess, HubSite } from './hub-access.ts';
@@ -13,23 +13,19 @@ import { fly } from './hub-flights.ts';
 import { isCommit } from './hub-id.ts';
 import { findCommit, listCommit } from './hub-list.ts';
 import type { HubFile, HubListing } from './hub-list.ts';
+import { plannedFiles, sumProgress } from './hub-plan.ts';
+import type { FileProgress, HubProgress, HubUse } from './hub-plan.ts';
 import { isGivenUp, patience as patienceOf } from './hub-retry.ts';
 import type { Clock, Patience } from './hub-retry.ts';
 import { hubSource } from './hub-source.ts';
 import { blobName, checkStoredName, isFull, noRoom, PIECE_BYTES, pieceLength } from './hub-store.ts';
 import type { HubPart, HubPlace, HubStore, StoredFile } from './hub-store.ts';
 
-/** How far a file is. */
-export interface HubProgress {
-  /** Its name in the repository. */
-  readonly file: string;
-  readonly loadedBytes: number;
-  readonly totalBytes: number;
-}
-
 export interface CachedHubOptions {
   /** Where files are kept. */
   readonly store: HubStore;
+  /** What the repository is read as, by which progress knows what is to come. Default `model`. */
+  readonly use?: HubUse | undefined;
   /** Ends downloads and requests; what waits for one throws the signal's reason. What was fetched by then is kept. */
   readonly signal?: AbortSignal | undefined;
   /**
@@ -39,7 +35,7 @@ export interface CachedHubOptions {
   readonly onProgress?: ((progress: HubProgress) => void) | undefined;
   /** `never`: only what the store keeps is used. Default `when needed`; `never` where the environment sets `HF_HUB_OFFLINE`. */
   readonly network?: 'when needed' | 'never' | undefined;
-  /** Hashes bytes as they come. Default: the runtime's own in Node and Deno; elsewhere Web Crypto, for files of at most 64 MiB. */
+  /** Hashes bytes as they come. Default: the runtime's own in Node and Deno, a library's elsewhere. */
   readonly hash?: HashMaker | undefined;
   /** What else was tried before the text was taken for a hub id, as a sentence for messages. */
   readonly tried?: string | undefined;
@@ -49,6 +45,8 @@ export interface CachedHubOptions {
   readonly pieceBytes?: number | undefined;
   /** Milliseconds without a byte after which a request counts as failed. Default 30 s. */
   readonly stall?: number | undefined;
+  /** Failures in a row after which the hub is given up. Default 6. */
+  readonly failures?: number | undefined;
 }
 
 /** Files fetched at the same time share these. */
@@ -74,6 +72,9 @@ interface Opened {
   readonly offline: WebLoraError | undefined;
 }
 
+/** Adds up files' progress. */
+type Sum = (progress: FileProgress) => HubProgress;
+
 /**
  * A model on the hub whose files are kept: each is fetched whole when it is first read, checked against the hub's hash, and read from the
  * store from then on, by whoever opens it. The revision is asked for once, when the first file is; where the hub cannot be reached, the
@@ -81,19 +82,18 @@ interface Opened {
  *
  * Throws `TypeError` for what is no hub id, endpoint or token. Reading throws `file_missing` for what is not there, `file_unreadable` for
  * what may not be read and where the hub does not answer, `file_corrupt` for bytes that are wrong twice, `file_invalid` for a server that
- * is no hub, `store_failed` where they cannot be kept, with the bytes that are needed and those that are there, and `TypeError` where the
- * runtime needs the option `hash` for a file of more than 64 MiB.
+ * is no hub, and `store_failed` where they cannot be kept, with the bytes that are needed and those that are there.
  */
-export function openCachedHubFolder(text: string, access: HubAccess, options: CachedHubOptions): Folder {
-  const { store, signal, clock, stall } = options;
+export function openCachedHubFolder(text: string, access: HubAccess | undefined, options: CachedHubOptions): Folder {
+  const { store } = options;
   const site = hubSite(text, access, options.tried);
-  checkStoredName(site.id.repository);
-  const patient = patienceOf({ signal, ...(clock && { clock }), ...(stall !== undefined && { stall }) });
-  const cached: Cached = { site, store, options, patience: patient, gate: connectionGate(CONNECTIONS) };
-  let opening: Promise<Opened> | undefined;
-  const open = (): Promise<Opened> => {
+  const { repository, revision, gguf } = site.id;
+  checkStoredName(repository);
+  const cached: Cached = { site, store, options, patience: patienceOf(options), gate: connectionGate(CONNECTIONS) };
+  let opening: Promise<Opened & { readonly sum: Sum }> | undefined;
+  const open = (): NonNullable<typeof opening> => {
     if (opening) return opening;
-    opening = openCommit(cached);
+    opening = openCommit(cached).then(async (opened) => ({ ...opened, sum: await sumOf(cached, opened) }));
     opening.catch(() => (opening = undefined)); // asked again next time
     return opening;
   };
@@ -107,20 +107,30 @@ export function openCachedHubFolder(text: string, access: HubAccess, options: Ca
     file.catch(() => files.delete(name));
     return file;
   };
+  const location = revision === undefined ? repository : `${repository}@${revision}`;
   return {
-    location: text,
-    fixed: isCommit(site.id.revision) ? 'yes' : 'no',
+    location,
+    gguf,
+    fixed: isCommit(revision) ? 'yes' : 'no',
+    names: async () => {
+      const { commit, listing } = await open();
+      return listing ? listing.files.map(({ name }) => name) : store.names(repository, commit);
+    },
+    fetch: async (names) => {
+      names.forEach(checkFileName);
+      await Promise.all(names.map(fetched));
+    },
     size: async (name) => {
       checkFileName(name);
       const { commit, listing } = await open();
       if (listing) return fileIn(listing, name)?.size;
-      return (await store.findNamed(site.id.repository, commit, name))?.size;
+      return (await store.findNamed(repository, commit, name))?.size;
     },
     read: async (name, start, end) => {
       checkFileName(name);
       checkByteRange(start, end);
       const file = await fetched(name);
-      if (!file) throw fileMissing(fileLocation({ location: text }, name));
+      if (!file) throw fileMissing(fileLocation({ location }, name));
       return file.read(start, end);
     },
     stamp: async () => (await open()).commit,
@@ -139,13 +149,13 @@ async function openCommit(cached: Cached): Promise<Opened> {
   if (isCommit(revision) && noted) return { commit: revision, listing: noted, offline: undefined };
   const kept = last !== undefined && (await store.names(repository, last)).length > 0 ? last : undefined;
   const fallBack = (why: WebLoraError): Opened => {
-    if (kept === undefined) throw why;
+    if (kept === undefined) throw options.tried ? new WebLoraError(why.code, `${options.tried} ${why.message}`, { cause: why }) : why;
     return { commit: kept, listing: noted, offline: why };
   };
   if (isNetworkOff(options)) {
     const off = 'the hub is not to be asked (HF_HUB_OFFLINE, or the option network)';
-    if (kept === undefined) throw new WebLoraError('file_missing', `${repository} (${revision}) is not in ${store.location}, and ${off}.`);
-    return fallBack(new WebLoraError('file_missing', off));
+    const message = kept === undefined ? `${repository} (${revision}) is not in ${store.location}, and ${off}.` : off;
+    return fallBack(new WebLoraError('file_unreadable', message));
   }
   // With something to fall back on, nobody waits for a hub that is away.
   const patient =
@@ -178,7 +188,11 @@ function isNetworkOff({ network }: CachedHubOptions): boolean {
 }
 
 /** Finds a file in the store, or fetches it. */
-async function bring(cached: Cached, { commit, listing, offline }: Opened, name: string): Promise<StoredFile | undefined> {
+async function bring(
+  cached: Cached,
+  { commit, listing, offline, sum }: Opened & { readonly sum: Sum },
+  name: string,
+): Promise<StoredFile | undefined> {
   const { site, store, options } = cached;
   const { repository } = site.id;
   if (!listing) return store.findNamed(repository, commit, name);
@@ -197,7 +211,7 @@ async function bring(cached: Cached, { commit, listing, offline }: Opened, name:
   const key = `${repository}/${blobName(file)}/${name}`;
   const work = (signal: AbortSignal, onBytes: (loaded: number) => void): Promise<void> =>
     fetchFile({ ...cached, patience: { ...patient, signal } }, place, onBytes);
-  const onBytes = (loadedBytes: number): void => options.onProgress?.({ file: name, loadedBytes, totalBytes: file.size });
+  const onBytes = (loadedBytes: number): void => options.onProgress?.(sum({ file: name, loadedBytes, totalBytes: file.size }));
   await fly(store, key, work, { signal: options.signal, onBytes }).catch((error: unknown) => {
     throw offline && isGivenUp(error) ? unreachable(error) : error;
   });
@@ -206,10 +220,21 @@ async function bring(cached: Cached, { commit, listing, offline }: Opened, name:
   throw new WebLoraError('store_failed', `${store.location} lost ${name} as soon as it was there: was the model removed meanwhile?`);
 }
 
+/** What is needed and not there is in the total from the start. */
+async function sumOf({ site, store, options }: Cached, { commit, listing }: Opened): Promise<Sum> {
+  const { repository, gguf } = site.id;
+  const missing = new Map<string, number>();
+  for (const name of options.onProgress && listing ? plannedFiles(listing, options.use ?? 'model', gguf) : []) {
+    const file = fileIn(listing!, name)!;
+    if (!(await store.find({ repository, commit, file }))) missing.set(name, file.size);
+  }
+  return sumProgress(missing);
+}
+
 async function fetchFile(cached: Cached, place: HubPlace, onBytes: (loaded: number) => void): Promise<void> {
   const { site, store, options, gate, patience } = cached;
   const { file, commit } = place;
-  const hashes = options.hash ?? systemHash() ?? webHashFor(file.size);
+  const hashes = options.hash ?? anyHash();
   const part = await store.openPart(place, options.pieceBytes ?? PIECE_BYTES, patience.signal);
   if (part === 'whole') return;
   try {

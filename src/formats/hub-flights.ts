@@ -8,6 +8,8 @@ interface Flight {
   readonly work: Promise<void>;
   readonly controller: AbortController;
   readonly listeners: Set<OnBytes>;
+  /** What was told last. */
+  loaded: number | undefined;
 }
 
 const flights = new WeakMap<object, Map<string, Flight>>();
@@ -38,6 +40,7 @@ export async function fly(
     }
   };
   flight.listeners.add(listener);
+  if (flight.loaded !== undefined) listener(flight.loaded);
   try {
     await unlessAborted(Promise.race([flight.work, failed]), signal);
   } finally {
@@ -54,9 +57,11 @@ function begin(own: Map<string, Flight>, key: string, work: (signal: AbortSignal
   const controller = new AbortController();
   const listeners = new Set<OnBytes>();
   const onBytes: OnBytes = (loaded) => {
+    flight.loaded = loaded;
     for (const listener of listeners) listener(loaded);
   };
-  const flight: Flight = { work: work(controller.signal, onBytes), controller, listeners };
+  // Its work begins in a later turn: it may tell of bytes at once.
+  const flight: Flight = { work: Promise.resolve().then(() => work(controller.signal, onBytes)), controller, listeners, loaded: undefined };
   own.set(key, flight);
   // What was aborted by the last who waited has nobody to tell.
   flight.work.catch(() => undefined).finally(() => own.get(key) === flight && own.delete(key));

@@ -104,7 +104,7 @@ async function askJson(site: HubSite, location: string, patient: Patience): Prom
   const attempt = async (): Promise<{ text: string; next: string | undefined } | Failure> => {
     const watching = watch(location, patient);
     try {
-      const answer = await passing(patient, () => askHub(site, location, { signal: watching.signal }));
+      const answer = await passing(patient, () => askHub(site, location, { signal: watching.signal, cache: 'no-cache' }));
       if (isFailure(answer)) return answer;
       const { response, address } = answer;
       const failure = passingFailure(location, response, patient.clock);

@@ -51,7 +51,7 @@ export const systemClock: Clock = {
 };
 
 /** The defaults: six failures in a row, half a minute of silence. */
-export function patience(given: Partial<Patience> = {}): Patience {
+export function patience(given: { readonly [key in keyof Patience]?: Patience[key] | undefined } = {}): Patience {
   return { signal: given.signal, clock: given.clock ?? systemClock, failures: given.failures ?? 6, stall: given.stall ?? 30_000 };
 }
 

@@ -59,7 +59,9 @@ async function readIndex(folder: Folder, index: string): Promise<ReadonlyMap<str
 
 async function readShards(folder: Folder, index: string): Promise<Map<string, TensorInfo>> {
   const tensors = new Map<string, TensorInfo>();
-  for (const [shard, names] of await readIndex(folder, index)) {
+  const shards = await readIndex(folder, index);
+  await folder.fetch?.([...shards.keys()]);
+  for (const [shard, names] of shards) {
     const size = await folder.size(shard);
     if (size === undefined) {
       throw new WebLoraError('file_missing', `There is no file ${fileLocation(folder, shard)}, which ${index} names.`);

@@ -220,7 +220,7 @@ async function partNow(bench: Bench): Promise<number[]> {
 }
 
 async function checkOffline(bench: Bench): Promise<void> {
-  await failsAs(bench.open({ network: 'never' }).size('config.json'), 'file_missing', /not to be asked/);
+  await failsAs(bench.open({ network: 'never' }).size('config.json'), 'file_unreadable', /not to be asked/);
   await readWhole(bench.open(), 'config.json');
   await bench.faults({ on: 'api', kind: 'down' }, { on: 'resolve', kind: 'down' });
   const folder = bench.open();
@@ -233,7 +233,7 @@ async function checkOffline(bench: Bench): Promise<void> {
   same(bench.waits, [], 'waits for a hub that is away');
   await failsAs(
     readWhole(bench.open({ network: 'never' }), 'model.bin'),
-    'file_missing',
+    'file_unreadable',
     /model\.bin is not in .*the hub is not to be asked/,
   );
   await failsAs(readWhole(folder, 'model.bin'), 'file_unreadable', /model\.bin is not in .*the hub cannot be asked/);

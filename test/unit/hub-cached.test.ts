@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, test } from 'vitest';
-import { webHashFor } from '../../src/formats/hash.ts';
+import { portableHash } from '../../src/formats/hash.ts';
 import { diskHubStore } from '../../src/formats/hub-disk.ts';
 import { opfsHubStore } from '../../src/formats/hub-opfs.ts';
 import { memoryHubStore } from '../../src/formats/hub-store-memory.ts';
@@ -37,7 +37,7 @@ const STORES: Readonly<Record<string, (name: string) => HubStore>> = {
 };
 
 describe.each(Object.entries(STORES))('the hub, kept in %s', (kind, store) => {
-  const hash = kind === 'the files of a page' ? webHashFor(0) : undefined;
+  const hash = kind === 'the files of a page' ? portableHash : undefined;
   for (const [i, { name }] of hubCases({ endpoint: '', store, hash }).entries()) {
     test(name, () => hubCases({ endpoint: double.url, store, hash })[i]!.run());
   }
