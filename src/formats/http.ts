@@ -1,5 +1,6 @@
 import { fileTruncated } from './folder-contract.ts';
 import { WebLoraError } from '../errors.ts';
+import { unlessAborted } from './hub-turns.ts';
 
 /** True where the server says that there is no such file. */
 export function isAbsent(status: number): boolean {
@@ -66,7 +67,9 @@ export async function collect(
   let total = 0;
   try {
     const reader = response.body?.getReader();
-    for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
+    // A body that was aborted when its last byte had come may never end in Node.
+    const next = async (): Promise<ReadableStreamReadResult<Uint8Array> | undefined> => reader && unlessAborted(reader.read(), signal);
+    for (let part = await next(); part && !part.done; part = await next()) {
       chunks.push(part.value);
       total += part.value.length;
       if (total > length) {
