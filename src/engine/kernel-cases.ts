@@ -2,19 +2,8 @@ import { COMMON, planeLayout, POOL, STATE, WEIGHTS, type PoolType, type WeightTy
 import type { AttentionWork } from '../kernels/variants.ts';
 import type { StepItem } from '../model/plan.ts';
 import { expandCase, ONES, shrinkCase, TAILED } from './kernel-cases-lora.ts';
-import {
-  bitsOf,
-  LAYOUT,
-  planeOf,
-  planOf,
-  poison,
-  poolWords,
-  rowsOf,
-  sixtyFourths,
-  STEP,
-  withPoison,
-  type KernelCase,
-} from './kernel-data.ts';
+import { bitsOf, LAYOUT, planOf, poison, poolWords, rowsOf, sixtyFourths, STEP, withPoison, type KernelCase } from './kernel-data.ts';
+import { planeOf, wholeBlocks } from './kernel-planes.ts';
 import { attentionTwin, matmulTwin, normTwin } from './kernel-twins.ts';
 
 /** What a model stores its numbers as, and the shape of its heads. */
@@ -48,7 +37,7 @@ export function kernelCases({ weights, pool, group, headDim }: CaseTypes, extent
   ];
 }
 
-/** Shapes of a matmul; `width` is a multiple of 32. */
+/** Shapes of a matmul; `width` is a multiple of 32, and rounded up where blocks of the type are wider. */
 export interface MatmulShape {
   readonly type: WeightType;
   readonly rows: number;
@@ -60,7 +49,8 @@ export interface MatmulShape {
   readonly counted: 'batch rows' | 'logit rows';
 }
 
-export function matmulCase({ type, rows, width, out4, outAt4, yStride4, output, counted }: MatmulShape): KernelCase {
+export function matmulCase({ type, rows, width: least, out4, outAt4, yStride4, output, counted }: MatmulShape): KernelCase {
+  const width = wholeBlocks(type, least);
   const logits = counted === 'logit rows';
   const { words, values } = planeOf(type, out4 * 4, width);
   const random = sixtyFourths(rows);

@@ -1,6 +1,6 @@
 import { toF16 } from '../formats/half.ts';
 import type { Specialisation } from '../gpu/kernel.ts';
-import { planeLayout, type PoolType, type WeightType } from '../kernels/libraries.ts';
+import type { PoolType } from '../kernels/libraries.ts';
 import { stepConstants, stepLayout } from '../kernels/step-layout.ts';
 import { createPlanner, type Plan, type StepItem } from '../model/plan.ts';
 
@@ -75,36 +75,6 @@ export const rowsOf = (slot: number, start: number, count: number, more: Partial
   sampler: undefined,
   ...more,
 });
-
-/** Bytes of a plane, and its numbers. `rows` is a multiple of 4, `width` of 32. */
-export function planeOf(type: WeightType, rows: number, width: number): { readonly words: Words; readonly values: Float32Array } {
-  const numbers = sixtyFourths(rows + width)(rows * width);
-  if (type === 'f32') return { words: bitsOf(numbers), values: numbers };
-  if (type === 'f16') return { words: new Uint32Array(toF16(numbers).buffer), values: numbers };
-  if (type === 'bf16') return { words: new Uint32Array(Uint16Array.from(bitsOf(numbers), (word) => word >>> 16).buffer), values: numbers };
-  const { bytes, sections } = planeLayout(type, rows, width);
-  const words = new Uint32Array(bytes / 4);
-  const scales = new Float32Array(words.buffer, sections[1]!.offset);
-  const values = new Float32Array(numbers.length);
-  for (const [i, number] of numbers.entries()) {
-    const block = i >> 5;
-    const scale = 2 ** -(4 + (block % 3)); // neighbours differ
-    if (type === 'q8') {
-      const step = number * 64;
-      words[i >> 2]! |= (step & 255) << (8 * (i & 3));
-      scales[block] = scale;
-      values[i] = step * scale;
-    } else {
-      const nibble = Math.floor((number + 1) * 7.75);
-      words[i >> 3]! |= nibble << (4 * (i & 7));
-      const minimum = ((block % 5) - 2) / 8;
-      if (type === 'q4') scales[block] = scale;
-      else scales.set([scale, minimum], 2 * block);
-      values[i] = type === 'q4' ? (nibble - 8) * scale : nibble * scale + minimum;
-    }
-  }
-  return { words, values };
-}
 
 /** Numbers as a pool holds them. */
 export function poolWords(numbers: Float32Array<ArrayBuffer>, type: PoolType): Words {

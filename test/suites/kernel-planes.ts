@@ -25,7 +25,7 @@ const BLOCKS = {
 } as const satisfies Readonly<Record<string, { readonly block: PlaneType; readonly scales: readonly number[] }>>;
 
 export const GGUF_TYPES = Object.keys(BLOCKS) as (keyof typeof BLOCKS)[];
-export const WEIGHT_TYPES: readonly WeightType[] = ['f32', 'f16', 'bf16', 'q8', 'q4', 'q4_1', ...GGUF_TYPES];
+export const OWN_TYPES: readonly WeightType[] = ['f32', 'f16', 'bf16', 'q8', 'q4', 'q4_1'];
 
 /** The width that a plane of the type can have: as large or the next that is whole blocks. */
 export function widthOf(type: WeightType, width: number): number {

@@ -9,7 +9,7 @@ import { rmsNorm as rmsNormTwin } from '../reference/rms-norm.ts';
 import { siluMul as siluMulTwin } from '../reference/silu-mul.ts';
 import { bits, checkClose, checkSame, forEachRowCount, poison, uniform } from './kernel-harness.ts';
 import type { Floats, Harness, Words } from './kernel-harness.ts';
-import { matrix, padded, planeOf, WEIGHT_TYPES, widthOf } from './kernel-planes.ts';
+import { matrix, OWN_TYPES, padded, planeOf, widthOf, GGUF_TYPES } from './kernel-planes.ts';
 import { plainRows, STEP, stepWords, type StepRow } from './kernel-step.ts';
 import type { Case } from './suite.ts';
 
@@ -95,6 +95,9 @@ const MATMULS: readonly MatmulShape[] = [
   { width: 1100, out: 8, outAt: 4, output: 'add', counted: 'batch rows' },
 ];
 
+/** Of a type that only GGUF files have: the rows are several blocks wide, whatever a block holds. */
+const BLOCK_MATMUL: MatmulShape = { width: 500, out: 20, outAt: 4, output: 'add', counted: 'batch rows' };
+
 /** Forms of a matmul that must give the same bits, and how far the twin may be off. */
 export interface MatmulForms {
   readonly forms: readonly MatmulVariant[];
@@ -102,7 +105,12 @@ export interface MatmulForms {
   readonly types: readonly WeightType[];
 }
 
-const NARROW_FORMS: MatmulForms = { forms: NARROW.matmul.map(({ variant }) => variant), tolerance: 1e-5, types: WEIGHT_TYPES };
+// of GGUF's own types those whose readers have most to do; embed meets all of them, and kernels-blocks.ts
+const NARROW_FORMS: MatmulForms = {
+  forms: NARROW.matmul.map(({ variant }) => variant),
+  tolerance: 1e-5,
+  types: [...OWN_TYPES, 'q3_k', 'iq4_xs'],
+};
 
 async function checkMatmul(harness: Harness, type: WeightType, shape: MatmulShape, { forms, tolerance }: MatmulForms): Promise<void> {
   const { out, outAt, output, counted } = shape;
@@ -178,8 +186,10 @@ export function normCases(harness: () => Promise<Harness>, variant: NormVariant 
 /** A matmul in forms that must agree. */
 export function matmulCases(harness: () => Promise<Harness>, forms: MatmulForms = NARROW_FORMS): Case[] {
   const names = forms.forms.map(({ name }) => name).join(' and ');
+  // GGUF's own types read as others do but for the bits: one shape shows these
+  const shapesOf = (type: WeightType): readonly MatmulShape[] => (OWN_TYPES.includes(type) ? MATMULS : [BLOCK_MATMUL]);
   return forms.types.flatMap((type) =>
-    MATMULS.map((shape) => ({
+    shapesOf(type).map((shape) => ({
       name: `matmul (${names}) ${type}, ${shape.counted}, ${shape.width} to ${shape.out}, ${shape.output}`,
       run: async () => checkMatmul(await harness(), type, shape, forms),
     })),
@@ -192,8 +202,9 @@ export function denseCases(harness: () => Promise<Harness>): Case[] {
   const add = (name: string, run: (harness: Harness) => Promise<void>): void => {
     cases.push({ name, run: async () => run(await harness()) });
   };
-  for (const type of WEIGHT_TYPES) {
-    for (const width of [36, 100]) add(`embed ${type}, width ${width}`, (device) => checkEmbed(device, type, widthOf(type, width)));
+  for (const type of [...OWN_TYPES, ...GGUF_TYPES]) {
+    for (const width of OWN_TYPES.includes(type) ? [36, 100] : [500])
+      add(`embed ${type}, width ${width}`, (device) => checkEmbed(device, type, widthOf(type, width)));
   }
   cases.push(...normCases(harness), ...matmulCases(harness));
   for (const width of [36, 100]) add(`silu-mul, width ${width}`, (device) => checkSiluMul(device, width));

@@ -28,8 +28,8 @@ export function wideCases({ gpu }: Pick<Environment, 'gpu'>): Case[] {
   const split = (splitTiles: number) => ({ splitting: base.attentionSplit!, splitTiles });
   const needing = needs(gpu);
   const cases = [
-    ...matmulCases(harness, { forms: [row!], tolerance: 1e-5, types: ['f32', 'q4_1'] }),
-    ...matmulCases(harness, { forms: [tile!], tolerance: 1e-5, types: ['f16', 'q8'] }),
+    ...matmulCases(harness, { forms: [row!], tolerance: 1e-5, types: ['f32', 'q4_1', 'q5_k'] }),
+    ...matmulCases(harness, { forms: [tile!], tolerance: 1e-5, types: ['f16', 'q8', 'q4_k'] }),
     ...normCases(harness, base.rmsNorm),
     ...loraCases(harness, base),
     ...attentionCases(harness, base.attention, SHAPES.slice(1, 2), ['f32']),
@@ -37,7 +37,7 @@ export function wideCases({ gpu }: Pick<Environment, 'gpu'>): Case[] {
     ...attentionCases(harness, base.attentionPrefill!, WIDE_SHAPES, ['f16']),
     ...attentionCases(harness, split(1), SHAPES.slice(0, 2), ['f16']),
     ...attentionCases(harness, split(2), WIDE_SHAPES.slice(1), ['f32']),
-    ...needing('subgroups', matmulCases(harness, { forms: [subgroupsRow!], tolerance: 1e-5, types: ['bf16', 'q4'] })),
+    ...needing('subgroups', matmulCases(harness, { forms: [subgroupsRow!], tolerance: 1e-5, types: ['bf16', 'q4', 'q2_k'] })),
     ...needing('subgroups', normCases(harness, full.rmsNorm)),
     ...needing('f16', matmulCases(harness, { forms: [halfTile!], tolerance: 2e-3, types: ['f32', 'q4'] })),
   ];

@@ -17,7 +17,7 @@ export function kernelCases({ gpu }: Pick<Environment, 'gpu'>): Case[] {
   const suites = [denseCases, loraCases, ropeCases, attentionCases, sampleCases, filterCases, adjustCases];
   const both = [...NARROW.matmul, ...NARROW_QUADS.matmul].map(({ variant }) => variant);
   const quads = [
-    ...matmulCases(harness, { forms: both, tolerance: 1e-5, types: ['f32', 'bf16', 'q4'] }),
+    ...matmulCases(harness, { forms: both, tolerance: 1e-5, types: ['f32', 'bf16', 'q4', 'q5_1', 'q6_k'] }),
     ...loraCases(harness, NARROW_QUADS),
     ...attentionRowsCases(harness, ROWS_QUADS_FORM),
   ];

@@ -5,6 +5,8 @@ import type { GgufBlockType, GgufType } from '../../src/formats/gguf-types.ts';
 import { firstBadBlock, repackLayout, repackRows, rowsOfPlane } from '../../src/formats/gguf-repack.ts';
 import { openGguf } from '../../src/formats/gguf.ts';
 import { planeLayout } from '../../src/kernels/libraries.ts';
+import { planeOf as kernelPlane, wholeBlocks } from '../../src/engine/kernel-planes.ts';
+import { planeType } from '../../src/model/plane-types.ts';
 import { dequantize } from '../reference/dequantize.ts';
 import { dequantizeGguf } from '../reference/gguf-dequantize.ts';
 import { loadEight } from '../reference/gguf-planes.ts';
@@ -53,7 +55,7 @@ function planeOf(type: GgufBlockType, { rows, width, blocks }: Rows, slice: numb
 
 const bitsOf = (values: Float32Array<ArrayBuffer>): number[] => [...new Uint32Array(values.buffer)];
 
-function loaded(type: GgufBlockType, plane: Uint8Array<ArrayBuffer>, { rows, width }: Rows): number[] {
+function loaded(type: GgufBlockType, plane: Uint8Array<ArrayBuffer>, { rows, width }: Omit<Rows, 'blocks'>): number[] {
   const layout = repackLayout(type, rows, width);
   return bitsOf(Float32Array.from(Array.from({ length: (rows * width) / 8 }, (_, i) => loadEight(plane, type, layout, i)).flat()));
 }
@@ -153,6 +155,31 @@ const SCALES: Readonly<Record<GgufBlockType, 1 | 2>> = {
   IQ4_NL: 1,
   IQ4_XS: 1,
 };
+
+test.each(blockTypes)('%s lies where the kernels look for it', (type) => {
+  const plane = planeType(type, 'layers', { precision: 'half', quantize: undefined, halves: 'widened' });
+  for (const [rows, width] of [
+    [4, 512],
+    [12, 1280],
+  ] as const) {
+    const { sections, bytes } = repackLayout(type, rows, width);
+    const layout = planeLayout(plane, rows, width);
+    expect(layout.bytes).toBe(bytes);
+    expect(layout.sections).toEqual(sections.map(({ offset, rowBytes }) => ({ offset, rowBytes })));
+    const word = plane === 'q8' ? 8 : 4;
+    expect(layout.scalesAtWord).toBe(sections.find(({ name }) => name === 'scales')!.offset / word);
+  }
+});
+
+test.each(blockTypes)('%s: the plane that devices are checked with has the numbers that it says', (type) => {
+  const plane = planeType(type, 'layers', { precision: 'half', quantize: undefined, halves: 'widened' });
+  const width = wholeBlocks(plane, 300);
+  const { words, values } = kernelPlane(plane, 8, width);
+  const bytes = new Uint8Array(words.buffer);
+  expect(loaded(type, bytes, { rows: 8, width })).toEqual(bitsOf(Float32Array.from(values)));
+  expect(new Set(values.subarray(0, 32)).size).toBeGreaterThan(3);
+  expect(values.subarray(width, 2 * width)).not.toEqual(values.subarray(0, width));
+});
 
 test.each([
   ['Q4_0', 'q4'],
