@@ -1,4 +1,5 @@
 // y[row, site's columns] += scale * v[segment row, site] · B(adapter of the row, site)      B: (rank, out)   y: (rows, Y_STRIDE4 * 4)
+// Where the adapter has a gain or a bias for the site, y is multiplied by the one and the other is added: see lib/descriptors.
 // One thread per segment and 16 columns; it finds the site that owns them, sums the splits that lora-shrink wrote, and adds every
 // part of the segment in order. Adds into what the base matmul left in y. ROWS as in lora-shrink.
 // From outside: ROWS, OUT4, Y_STRIDE4, SITE_FIRST, SITES, SPLITS; lib/step, lib/grid, lib/pool-*, lib/descriptors.
@@ -26,6 +27,11 @@ fn add(at: u32, count: u32, scale: f32, s: Columns) {
   if (count > 3u) { y[at + 3u] += scale * s.c3; }
 }
 
+// The rest of what the site does to them, from quad n of its columns on.
+fn finish(at: u32, count: u32, d: Descriptor, n: u32) {
+  for (var c = 0u; c < count; c++) { y[at + c] = changed(y[at + c], vec4f(), d, n + c); }
+}
+
 // Columns of which quads: some site's, as far as `end`; or nobody's.
 struct Range { site: u32, end: u32 }
 
@@ -34,7 +40,7 @@ fn range_at(slot: u32, n: u32, beyond: u32) -> Range {
   var range = Range(shape.sites, beyond);
   for (var site = 0u; site < shape.sites; site++) {
     let d = columns_at(slot, shape.site_first + site);
-    if (d.rank == 0u) { continue; }
+    if (d.start == d.end) { continue; }
     if (n >= d.start && n < d.end) { range = Range(site, min(d.end, beyond)); }
     if (n < d.start) { range.end = min(d.start, range.end); }
   }
@@ -96,10 +102,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
         var at = segment.row_start * shape.y_stride4 + n;
         if (ROWS == 1u) {
           add(at, count, scale, s0);
+          if ((d.gain | d.bias) != 0u) { finish(at, count, d, n - d.out_start / 4u); }
         } else {
           // the sums move up, so that one place in the text adds them all
           for (var row = 0u; row <= last; row++) {
             add(at, count, scale, s0);
+            if ((d.gain | d.bias) != 0u) { finish(at, count, d, n - d.out_start / 4u); }
             s0 = s1;
             s1 = s2;
             s2 = s3;

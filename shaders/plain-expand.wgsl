@@ -25,7 +25,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
     let part = part_at(segment.part_start + p);
     for (var site = 0u; site < SITES; site++) {
       let d = descriptor_at(part.slot, SITE_FIRST + site);
-      if (d.rank == 0u || n < d.out_start || n - d.out_start >= d.out_count) { continue; }
+      if (n < d.out_start || n - d.out_start >= d.out_count) { continue; }
       for (var row = 0u; row < segment.row_count; row++) {
         let v_row = segment.v_row + p * segment.row_count + row;
         var sum = 0.0;
@@ -34,7 +34,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
           for (var split = 0u; split < SPLITS; split++) { shrunk += v[((v_row * SITES + site) * SPLITS + split) * ranks + rank]; }
           sum += shrunk * number_at(d.b, rank * d.out_count + n - d.out_start);
         }
-        y[(segment.row_start + row) * Y_STRIDE4 * 4u + n] += part.scale * d.scale * sum;
+        let at = (segment.row_start + row) * Y_STRIDE4 * 4u + n;
+        let lane = n - d.out_start;
+        var result = changed(vec4f(y[at]), vec4f(part.scale * d.scale * sum), d, lane / 4u);
+        y[at] = result[lane % 4u];
       }
     }
   }

@@ -1,4 +1,5 @@
 // y[row, site's columns] += scale * v[segment row, site] · B(adapter of the row, site)      B: (rank, out)   y: (rows, Y_STRIDE4 * 4)
+// Where the adapter has a gain or a bias for the site, y is multiplied by the one and the other is added: see lib/descriptors.
 // One thread per segment and 4 columns; it finds the site that owns the columns, sums the splits that lora-shrink wrote, and
 // adds every part of the segment in order. Adds into what the base matmul left in y.
 // From outside: OUT4, Y_STRIDE4, SITE_FIRST, SITES, SPLITS; lib/step, lib/grid, lib/pool-*, lib/descriptors.
@@ -35,7 +36,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
       let d = descriptor_at(part.slot, SITE_FIRST + site);
       let start = d.out_start / 4u;
       let width = d.out_count / 4u;
-      if (d.rank == 0u || n < start || n - start >= width) { continue; }
+      if (n < start || n - start >= width) { continue; }
       let v0 = ((segment.v_row + p * segment.row_count) * SITES + site) * SPLITS * quads;
       var sum0 = vec4f();
       var sum1 = vec4f();
@@ -59,6 +60,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
       if (last > 0u) { y[y0 + Y_STRIDE4] += scale * sum1; }
       if (last > 1u) { y[y0 + 2u * Y_STRIDE4] += scale * sum2; }
       if (last > 2u) { y[y0 + 3u * Y_STRIDE4] += scale * sum3; }
+      if ((d.gain | d.bias) != 0u) {
+        for (var row = 0u; row <= last; row++) {
+          let at = y0 + row * Y_STRIDE4;
+          y[at] = changed(y[at], vec4f(), d, n - start);
+        }
+      }
     }
   }
 }

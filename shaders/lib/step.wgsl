@@ -21,6 +21,9 @@ fn row_at(i: u32) -> Row {
   return Row(step[at], step[at + 1u], step[at + 2u]);
 }
 
+// The slot of the row's adapter, where it has one alone; else 0.
+fn adapter_of(row: u32) -> u32 { return step[ROWS_AT + row * 4u + 3u]; }
+
 fn segment_at(i: u32) -> Segment {
   let at = SEGMENTS_AT + i * 8u;
   return Segment(step[at], step[at + 1u], step[at + 2u], step[at + 3u], step[at + 4u]);

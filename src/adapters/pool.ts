@@ -1,6 +1,7 @@
 import type { PoolMemory } from '../gpu/pool-memory.ts';
 import type { Placement } from './cache.ts';
-import type { PackedAdapter, SiteTable } from './sites.ts';
+import { DESCRIPTOR_WORDS, entriesOf, normAt } from './sites.ts';
+import type { Finisher, PackedAdapter, PackedLayer, Site, Sliced, SiteTable } from './sites.ts';
 
 /** Puts packed adapters where the cache says and names them to the kernels. Who leaves needs no write: whoever gets the place overwrites it. */
 export interface AdapterPool {
@@ -15,16 +16,21 @@ export interface AdapterPool {
   begin(placement: Placement, adapter: PackedAdapter): Upload;
 }
 
-/** An adapter on its way to its place. Whoever gives the place to another before it is done makes no further step. */
-export interface Upload {
-  /**
-   * Writes on until `ms` milliseconds have passed, at least one part; `done`: all of it is written, the descriptors of all layers last.
-   * Nothing happens after that.
-   */
-  step(ms: number): 'done' | 'more';
+/**
+ * An adapter on its way to its place: its words, then what is computed there, the descriptors of all layers last. Whoever gives the place
+ * to another before it is done makes no further step.
+ */
+export type Upload = Sliced;
+
+export interface AdapterPoolSettings {
+  /** Milliseconds, read after each part that is written. Default: `performance.now`. */
+  readonly clock?: () => number;
+  /** Default: adapters need none. */
+  readonly finisher?: Finisher;
 }
 
-const DESCRIPTOR_WORDS = 8;
+/** Bytes in which vectors of f32 are addressed (see lib/descriptors.wgsl). */
+const VECTOR_BYTES = 16;
 const QUAD_BYTES = { exact: 16, half: 8 } as const;
 
 /** Most words written at once (4 MiB): a queue copies what it is given before it returns. */
@@ -36,30 +42,28 @@ interface Part {
   readonly words: Uint32Array<ArrayBuffer>;
 }
 
-/** All words of an adapter, in parts. */
-function* partsOf({ layers }: PackedAdapter, byteOffset: number): Generator<Part> {
-  for (const [layer, { words }] of layers.entries()) {
+/** All words of an adapter, in parts; what lies outside the layers is one layer more. */
+function* partsOf({ layers, outer }: PackedAdapter, byteOffset: (layer: number) => number): Generator<Part> {
+  for (const [layer, { words }] of [...layers, outer].entries()) {
     for (let at = 0; at < words.length; at += PART_WORDS) {
-      yield { layer, byteOffset: byteOffset + at * 4, words: words.subarray(at, at + PART_WORDS) };
+      yield { layer, byteOffset: byteOffset(layer) + at * 4, words: words.subarray(at, at + PART_WORDS) };
     }
   }
 }
 
-/**
- * Makes the face of a pool's memory for adapters of this table's sites.
- *
- * @param clock milliseconds, read after each part that is written.
- */
-export function createAdapterPool(memory: PoolMemory, table: SiteTable, clock: () => number = () => performance.now()): AdapterPool {
-  const pagesOf = (adapter: PackedAdapter): number => {
-    const widest = Math.max(...adapter.layers.map((layer) => layer.words.byteLength));
-    return Math.max(1, Math.ceil(widest / memory.pageBytes));
+/** Makes the face of a pool's memory for adapters of this table's sites. */
+export function createAdapterPool(memory: PoolMemory, table: SiteTable, settings: AdapterPoolSettings = {}): AdapterPool {
+  const { clock = () => performance.now(), finisher } = settings;
+  const pagesOf = ({ layers, outer }: PackedAdapter): number => {
+    const widest = Math.max(...layers.map(({ words }) => words.byteLength));
+    return Math.max(1, Math.ceil(widest / memory.pageBytes), Math.ceil(outer.words.byteLength / memory.outerPageBytes));
   };
   const begin = ({ slot, firstPage, pages }: Placement, adapter: PackedAdapter): Upload => {
     const needed = pagesOf(adapter);
     if (needed > pages) throw new RangeError(`The adapter takes ${needed} pages; its placement has ${pages}.`);
-    const byteOffset = firstPage * memory.pageBytes;
+    const byteOffset = (layer: number): number => firstPage * (layer < table.layers ? memory.pageBytes : memory.outerPageBytes);
     const parts = partsOf(adapter, byteOffset);
+    const finishing = finisher?.begin(firstPage, adapter);
     let state: 'done' | 'more' = 'more';
     return {
       step: (ms) => {
@@ -69,8 +73,9 @@ export function createAdapterPool(memory: PoolMemory, table: SiteTable, clock: (
           memory.write(part.value.layer, part.value.byteOffset, part.value.words);
           if (clock() >= end) return state;
         }
-        for (let layer = 0; layer < table.layers; layer++) {
-          memory.describe(layer, slot, descriptors(adapter, layer, byteOffset, table));
+        if (finishing && finishing.step(end - clock()) === 'more') return state;
+        for (const [layer, block] of [...adapter.layers, adapter.outer].entries()) {
+          memory.describe(layer, slot, descriptors(block, byteOffset(layer), adapter.precision, table, layer));
         }
         state = 'done';
         return state;
@@ -84,13 +89,24 @@ export function createAdapterPool(memory: PoolMemory, table: SiteTable, clock: (
   };
 }
 
-/** One layer's row of the descriptor table: `{ offA, offB, rank, scale, outStart, outCount, gain, bias }` a site, offsets in quads. */
-function descriptors(adapter: PackedAdapter, layer: number, byteOffset: number, table: SiteTable): Uint32Array<ArrayBuffer> {
-  const words = new Uint32Array(table.sites.length * DESCRIPTOR_WORDS);
+/**
+ * One layer's row of the descriptor table: `{ offA, offB, rank, scale, outStart, outCount, gain, bias }` a site, offsets in quads, and an
+ * entry of vectors for its norms. Vectors are named as lib/descriptors.wgsl says.
+ */
+function descriptors(
+  { matrices, norms }: PackedLayer,
+  byteOffset: number,
+  precision: PackedAdapter['precision'],
+  table: SiteTable,
+  layer: number,
+): Uint32Array<ArrayBuffer> {
+  const sites: readonly Site[] = layer < table.layers ? table.sites : table.outer;
+  const words = new Uint32Array(entriesOf(table) * DESCRIPTOR_WORDS);
   const floats = new Float32Array(words.buffer);
-  const base = byteOffset / QUAD_BYTES[adapter.precision];
-  for (const { site, offsetA, offsetB, rank4, scale } of adapter.layers[layer]!.matrices) {
-    const { outStart, outWidth } = table.sites[site]!;
+  const base = byteOffset / QUAD_BYTES[precision];
+  const vector = (offset: number | undefined): number => (offset === undefined ? 0 : (byteOffset + offset * 4) / VECTOR_BYTES + 1);
+  for (const { site, offsetA, offsetB, rank4, scale, offsetMagnitude, offsetBias } of matrices) {
+    const { outStart, outWidth } = sites[site]!;
     const at = site * DESCRIPTOR_WORDS;
     words[at] = base + offsetA;
     words[at + 1] = base + offsetB;
@@ -98,6 +114,9 @@ function descriptors(adapter: PackedAdapter, layer: number, byteOffset: number, 
     floats[at + 3] = scale;
     words[at + 4] = outStart;
     words[at + 5] = outWidth;
+    words[at + 6] = vector(offsetMagnitude);
+    words[at + 7] = vector(offsetBias);
   }
+  for (const { norm, offset } of norms) words[normAt(table, norm)] = vector(offset);
   return words;
 }

@@ -43,6 +43,13 @@ export interface SiteTable {
   readonly normOffset: number;
 }
 
+/** Words of an entry of the descriptor table. */
+export const DESCRIPTOR_WORDS = 8;
+/** Entries that one layer of an adapter has there: one for each site, and one that names its norms. */
+export const entriesOf = ({ sites }: Pick<SiteTable, 'sites'>): number => sites.length + 1;
+/** The word of these that names a norm. */
+export const normAt = (table: Pick<SiteTable, 'sites'>, norm: number): number => table.sites.length * DESCRIPTOR_WORDS + norm;
+
 /**
  * What an adapter does to one site. A and B count in 16-bit or 32-bit quads (4 numbers) from the block's start, what is one number for each
  * output in words of 4 bytes: that is f32 in every precision.
@@ -119,4 +126,53 @@ export interface PackedAdapter {
 /** A block that holds nothing. */
 export function emptyLayer(): PackedLayer {
   return { words: new Uint32Array(0), matrices: [], norms: [] };
+}
+
+/**
+ * What an adapter does beyond low-rank pairs and biases in the layers, as bits. A model builds what one of them needs when the first
+ * adapter has it, and steps without rows that have it run without.
+ */
+export const TRAITS = {
+  /** It replaces norms of layers. */
+  norms: 1,
+  /** It replaces the norm behind the last layer. */
+  finalNorm: 2,
+  /** It multiplies outputs (DoRA). */
+  gains: 4,
+  embeddingPair: 8,
+  headPair: 16,
+  wholeEmbedding: 32,
+  wholeHead: 64,
+  /** It replaces biases of the base. */
+  biases: 128,
+} as const;
+
+/** Traits whose numbers lie in the memory outside the layers. */
+export const OUTER_TRAITS = TRAITS.finalNorm | TRAITS.embeddingPair | TRAITS.headPair;
+
+/** The bits of `TRAITS` that an adapter has. */
+export function traitsOf({ layers, outer, whole }: Pick<PackedAdapter, 'layers' | 'outer' | 'whole'>): number {
+  let traits = 0;
+  for (const { matrices, norms } of layers) {
+    if (norms.length > 0) traits |= TRAITS.norms;
+    for (const { offsetMagnitude, offsetBias } of matrices) {
+      if (offsetMagnitude !== undefined) traits |= TRAITS.gains;
+      if (offsetBias !== undefined) traits |= TRAITS.biases;
+    }
+  }
+  if (outer.norms.length > 0) traits |= TRAITS.finalNorm;
+  for (const { site } of outer.matrices) traits |= site === OUTER.head ? TRAITS.headPair : TRAITS.embeddingPair;
+  for (const { site } of whole) traits |= site === OUTER.head ? TRAITS.wholeHead : TRAITS.wholeEmbedding;
+  return traits;
+}
+
+/** Work on the GPU that goes on until `ms` milliseconds have passed, at least by one piece; nothing happens after `done`. */
+export interface Sliced {
+  step(ms: number): 'done' | 'more';
+}
+
+/** What is left to compute when an adapter's words are in their place, because it depends on the base: in place, and in slices. */
+export interface Finisher {
+  /** Nothing where there is nothing to do. */
+  begin(firstPage: number, adapter: PackedAdapter): Sliced | undefined;
 }

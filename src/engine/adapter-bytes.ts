@@ -2,9 +2,10 @@ import type { Placement } from '../adapters/cache.ts';
 import type { AdapterDisk, DiskOwner, HeldBlob } from '../adapters/disk.ts';
 import type { AdapterFacts, Move } from '../adapters/lower-tiers.ts';
 import { createAdapterPool, type AdapterPool } from '../adapters/pool.ts';
-import type { PackedAdapter } from '../adapters/sites.ts';
+import { traitsOf, type PackedAdapter } from '../adapters/sites.ts';
 import { WebLoraError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
+import type { Part } from '../model/plan.ts';
 import { onlyCopy, type AdapterEntry, type BytesInfo } from './adapter-entry.ts';
 import type { StorePart } from './adapter-tiers.ts';
 import { createUploads } from './adapter-uploads.ts';
@@ -39,8 +40,8 @@ export interface AdapterBytes {
   upload(ms: number): 'none' | 'done' | 'more';
   /** Fulfilled when it is there, or its place is another's. */
   uploaded(content: string): Promise<void>;
-  /** The rank on the GPU of what is resident. */
-  rank4(content: string): number;
+  /** What steps must know of what is resident: its rank on the GPU, and its traits. */
+  part(content: string): Pick<Part, 'rank4' | 'traits'>;
   /** `core` forgot it. */
   forgotten(content: string): void;
   /** The device is gone. */
@@ -56,7 +57,7 @@ export interface AdapterBytes {
 }
 
 export interface AdapterBytesParts {
-  readonly device: Pick<ServingDevice, 'model' | 'reserveRank'>;
+  readonly device: Pick<ServingDevice, 'model' | 'reserveRank' | 'reserveTraits'>;
   readonly core: () => Pick<Core, 'cache' | 'traffic' | 'lower' | 'contents'>;
   readonly disk: () => AdapterDisk | undefined;
   /** Makes what keeps bytes on the disk, where there is one. */
@@ -74,7 +75,7 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
   const { device, core, disk, createStore, events, meter, pace, namesOf, isCurrent } = parts;
   const heap = new Map<string, PackedAdapter>();
   const known = new Map<string, BytesInfo & AdapterFacts>();
-  const resident = new Map<string, { readonly rank4: number; readonly bytes: number }>();
+  const resident = new Map<string, Pick<Part, 'rank4' | 'traits'> & { readonly bytes: number }>();
   /** Since when what is not on the GPU is needed; and what was read for the load that is to come. */
   const since = new Map<string, number>();
   const fresh = new Set<string>();
@@ -82,7 +83,7 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
   const pools = new WeakMap<Model, AdapterPool>(); // a device that is built again has a pool of its own
   const pool = (): AdapterPool => {
     const { model } = device;
-    const found = pools.get(model) ?? createAdapterPool(model.pool, model.shape.table);
+    const found = pools.get(model) ?? createAdapterPool(model.pool, model.shape.table, { finisher: model.finisher });
     pools.set(model, found);
     return found;
   };
@@ -185,6 +186,7 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
     arrived: async (read, deliver) => {
       const { packed, from } = read;
       await device.reserveRank(packed.rank4);
+      await device.reserveTraits(traitsOf(packed));
       if (from === 'origin') await store?.room();
       await new Promise<void>((resolve) => {
         pace.read(core().contents.of(read.entry.key), () => {
@@ -205,7 +207,7 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
       meter.asked('heap', fresh.delete(content) ? 'miss' : 'hit');
       meter.loaded('gpu', bytes);
       if (!since.has(content)) since.set(content, performance.now());
-      resident.set(content, { rank4: packed.rank4, bytes });
+      resident.set(content, { rank4: packed.rank4, traits: traitsOf(packed), bytes });
       uploads.begin(content, placement, packed);
     },
     upload: (ms) => {
@@ -214,7 +216,10 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
       return uploads.isIdle() ? 'done' : 'more';
     },
     uploaded: uploads.ended,
-    rank4: (content) => resident.get(content)!.rank4,
+    part: (content) => {
+      const { rank4, traits } = resident.get(content)!;
+      return { rank4, ...(traits && { traits }) };
+    },
     forgotten: (content) => {
       const packed = heap.get(content);
       if (packed && heap.delete(content)) meter.changed('heap', -packed.bytes);

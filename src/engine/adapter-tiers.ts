@@ -54,7 +54,7 @@ export interface StorePart {
 }
 
 export interface AdapterTiersParts {
-  readonly device: Pick<ServingDevice, 'model' | 'precision' | 'reserveRank'>;
+  readonly device: Pick<ServingDevice, 'model' | 'precision' | 'reserveRank' | 'reserveTraits'>;
   readonly events: EventHub;
   readonly pace: Pace;
   /** What all that is read and kept takes turns by. */

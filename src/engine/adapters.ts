@@ -160,7 +160,7 @@ export async function openAdapterTiers(parts: AdapterTiersParts): Promise<Opened
     upload: bytes.upload,
     part: ({ adapter, scale }) => {
       const content = users.core.contents.of(adapter);
-      return { slot: users.core.cache.get(content)!.slot, scale, rank4: bytes.rank4(content) };
+      return { slot: users.core.cache.get(content)!.slot, scale, ...bytes.part(content) };
     },
     load: async (id, loading, keep) => {
       let entry = tiers.use(id);

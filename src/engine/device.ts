@@ -23,6 +23,8 @@ export interface ServingDevice {
   readonly losses: number;
   /** Makes room for adapters of this rank, on this device and on those after it. Throws `out_of_memory`. */
   reserveRank(rank4: number): Promise<void>;
+  /** The same for what adapters with these bits of `TRAITS` need. */
+  reserveTraits(traits: number): Promise<void>;
   /** The same for penalties and biases. */
   reserveAdjust(): Promise<void>;
   /** A step came back: the device works. */
@@ -77,6 +79,7 @@ export async function openDevice(options: DeviceOptions): Promise<ServingDevice>
   const ended = new AbortController();
   const again: DeviceOptions = { ...options, precision, settings, onProgress: undefined, signal: ended.signal };
   const ranks = new Set<number>();
+  const traits = new Set<number>();
   let adjusts: 'yes' | 'no' = 'no';
   let losses = 0;
   let inARow = 0;
@@ -113,6 +116,7 @@ export async function openDevice(options: DeviceOptions): Promise<ServingDevice>
     now = built; // what is reserved from here on is reserved there
     try {
       await built.model.reserveRank(Math.max(0, ...ranks));
+      await built.model.reserveTraits([...traits].reduce((all, each) => all | each, 0));
       if (adjusts === 'yes') await built.model.reserveAdjust();
       requireRoom(built.model, first);
     } catch (error) {
@@ -166,6 +170,13 @@ export async function openDevice(options: DeviceOptions): Promise<ServingDevice>
       return onDevice(
         (model) => model.reserveRank(rank4),
         () => ranks.delete(rank4),
+      );
+    },
+    reserveTraits: (wanted) => {
+      traits.add(wanted);
+      return onDevice(
+        (model) => model.reserveTraits(wanted),
+        () => traits.delete(wanted),
       );
     },
     reserveAdjust: () => {

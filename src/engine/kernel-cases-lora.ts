@@ -33,9 +33,13 @@ export const TAILED: LoraShape = {
 /** The same adapters with a row each, for which there may be kernels of their own. */
 export const ONES: LoraShape = { ...TAILED, rows: [[1], [1, [1, 1]], [1, [2, -1]], [1, [3, 0.5], [1, 2]]] };
 
-/** Adapters in a pool and its descriptor table, which are NaN everywhere else. */
-function placed({ width, outs, siteFirst, sitesInModel, ranks }: LoraShape) {
+/**
+ * Adapters in a pool and its descriptor table, which are NaN everywhere else. Slot 2 has gains, and every slot a bias for the second site:
+ * one of them for a site that it leaves alone otherwise.
+ */
+function placed({ width, outs, siteFirst, sitesInModel, ranks }: LoraShape, type: PoolType) {
   const random = sixtyFourths(11);
+  const vectors: [at: number, length: number][] = [];
   const descriptors = poison(ranks.length * sitesInModel * 8, 'input');
   const parts: Float32Array[] = [];
   let quads = 0;
@@ -52,17 +56,31 @@ function placed({ width, outs, siteFirst, sitesInModel, ranks }: LoraShape) {
       const out = outs[site]!;
       const scale = bitsOf(Float32Array.of(0.5 + slot + site / 4))[0]!;
       descriptors.fill(0, at, at + 8);
-      if (rank > 0) descriptors.set([place(width * rank), place(rank * out), rank, scale, start, out], at);
+      const pair = rank > 0 ? [place(width * rank), place(rank * out)] : [0, 0];
+      const hasBias = slot > 0 && site === 1;
+      if (rank > 0 || hasBias) descriptors.set([...pair, rank, scale, start, out], at);
+      if (rank > 0 && slot === 2) vectors.push([at + 6, out]);
+      if (hasBias) vectors.push([at + 7, out]);
       start += out;
     }
   }
-  const numbers = new Float32Array(quads * 4);
+  const numbers = new Float32Array((quads + (quads % 2)) * 4); // whole sixteens of bytes
   let at = 0;
   for (const part of parts) {
     numbers.set(part, at);
     at += part.length;
   }
-  return { descriptors, numbers };
+  // vectors are f32 in every pool
+  const values: number[] = [];
+  const first = poolWords(numbers, type);
+  for (const [word, length] of vectors) {
+    descriptors[word] = (first.length + values.length) / 4 + 1;
+    values.push(...random(length));
+  }
+  const pool = new Uint32Array(first.length + values.length);
+  pool.set(first);
+  pool.set(bitsOf(Float32Array.from(values)), first.length);
+  return { descriptors, numbers, pool };
 }
 
 function loraCase(type: PoolType, shape: LoraShape) {
@@ -72,15 +90,16 @@ function loraCase(type: PoolType, shape: LoraShape) {
       rowsOf(slot, 0, count, { parts: parts.map(([adapter, scale]) => ({ slot: adapter, scale, rank4: Math.max(...ranks[adapter]!) })) }),
     ),
   );
-  const { descriptors, numbers } = placed(shape);
+  const { descriptors, numbers, pool } = placed(shape, type);
   const group = { siteFirst, sites: outs.length, sitesInModel, splits: splitsOf(width) };
   return {
     plan,
     ...group,
     yStride: outs.reduce((sum, out) => sum + out, 0) + 4,
-    buffers: { step: plan.words, descriptors, pool: poolWords(numbers, type) },
+    buffers: { step: plan.words, descriptors, pool },
     constants: { ...STEP, SITE_FIRST: siteFirst, SITES: group.sites, SITES_IN_MODEL: sitesInModel, SPLITS: group.splits },
     libraries: [...COMMON, POOL[type], DESCRIPTORS],
+    vectors: new Float32Array(pool.buffer),
     twin: { words: plan.words, layout: LAYOUT, segments: plan.segments, descriptors, pool: numbers, ranks: plan.rankQuads * 4, ...group },
   };
 }
@@ -110,7 +129,7 @@ export function shrinkCase(type: PoolType, shape: LoraShape): KernelCase {
 }
 
 export function expandCase(type: PoolType, shape: LoraShape): KernelCase {
-  const { plan, buffers, constants, libraries, twin, sites, splits, yStride } = loraCase(type, shape);
+  const { plan, buffers, constants, libraries, twin, vectors, sites, splits, yStride } = loraCase(type, shape);
   const v = sixtyFourths(7)(plan.vRows * sites * splits * plan.rankQuads * 4);
   const before = bitsOf(sixtyFourths(9)((plan.rows + 2) * yStride));
   const out4 = yStride / 4 - 1;
@@ -124,6 +143,6 @@ export function expandCase(type: PoolType, shape: LoraShape): KernelCase {
     output: 'y',
     rowLength: yStride,
     work: { segments: plan.segments, out4 },
-    expected: () => expandTwin({ ...twin, v, yStride }, before),
+    expected: () => expandTwin({ ...twin, v, vectors, yStride }, before),
   };
 }

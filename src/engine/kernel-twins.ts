@@ -55,6 +55,9 @@ interface Change {
   readonly scale: number;
   readonly outStart: number;
   readonly outCount: number;
+  /** Where vectors of its columns lie, in numbers; undefined: it has none. */
+  readonly gain: number | undefined;
+  readonly bias: number | undefined;
 }
 
 /** What every part of every segment does to every site of every row, in the order in which it is added. */
@@ -72,7 +75,9 @@ function* changes({ words, layout, segments, descriptors, siteFirst, sites, site
       const part = layout.partsAt + (partStart + p) * PART_WORDS;
       for (let site = 0; site < sites; site++) {
         const first = (words[part]! * sitesInModel + siteFirst + site) * 8;
-        const [a, b, rank, scale, outStart, outCount] = [...descriptors.subarray(first, first + 6)] as [
+        const [a, b, rank, scale, outStart, outCount, gain, bias] = [...descriptors.subarray(first, first + 8)] as [
+          number,
+          number,
           number,
           number,
           number,
@@ -81,13 +86,15 @@ function* changes({ words, layout, segments, descriptors, siteFirst, sites, site
           number,
         ];
         const all = floatOf(words[part + 1]!) * floatOf(scale);
-        for (let row = 0; row < (rank === 0 ? 0 : rowCount); row++) {
-          yield { row: rowStart + row, vRow: vRow + p * rowCount + row, site, a: a * 4, b: b * 4, rank, scale: all, outStart, outCount };
-        }
+        const change = { site, a: a * 4, b: b * 4, rank, scale: all, outStart, outCount, gain: vectorAt(gain), bias: vectorAt(bias) };
+        for (let row = 0; row < rowCount; row++) yield { ...change, row: rowStart + row, vRow: vRow + p * rowCount + row };
       }
     }
   }
 }
+
+/** The first number of a vector, as the descriptor table names it. */
+const vectorAt = (named: number): number | undefined => (named === 0 ? undefined : (named - 1) * 4);
 
 export function shrinkTwin(
   twin: LoraTwin & { readonly x: Numbers; readonly width: number; readonly stride: number; readonly splitColumns: number },
@@ -109,18 +116,23 @@ export function shrinkTwin(
   return words;
 }
 
-export function expandTwin(twin: LoraTwin & { readonly v: Numbers; readonly yStride: number }, before: Words): Words {
-  const { v, yStride, pool, sites, splits, ranks } = twin;
+export function expandTwin(
+  twin: LoraTwin & { readonly v: Numbers; readonly yStride: number; /** The pool's words as f32. */ readonly vectors: Numbers },
+  before: Words,
+): Words {
+  const { v, yStride, pool, vectors, sites, splits, ranks } = twin;
   const words = before.slice();
   const y = new Float32Array(words.buffer);
-  for (const { row, vRow, site, b, rank, scale, outStart, outCount } of changes(twin)) {
+  for (const { row, vRow, site, b, rank, scale, outStart, outCount, gain, bias } of changes(twin)) {
     for (let n = 0; n < outCount; n++) {
       let sum = 0;
       for (let r = 0; r < rank; r++) {
         for (let split = 0; split < splits; split++)
           sum += v[((vRow * sites + site) * splits + split) * ranks + r]! * pool[b + r * outCount + n]!;
       }
-      y[row * yStride + outStart + n]! += scale * sum;
+      const at = row * yStride + outStart + n;
+      const result = (y[at]! + scale * sum) * (gain === undefined ? 1 : vectors[gain + n]!);
+      y[at] = result + (bias === undefined ? 0 : vectors[bias + n]!);
     }
   }
   return words;

@@ -1,6 +1,6 @@
 import { readAdapter } from '../adapters/adapter.ts';
 import { createAdapterPool } from '../adapters/pool.ts';
-import type { PackedAdapter } from '../adapters/sites.ts';
+import { traitsOf, type PackedAdapter } from '../adapters/sites.ts';
 import { WebLoraError } from '../errors.ts';
 import { openFolder } from '../formats/folder.ts';
 import { toF16 } from '../formats/half.ts';
@@ -55,12 +55,14 @@ export async function placeAdapters(
     const folder = await openFolder(source, { signal, hub: hubAccess(options) });
     const packed = await readAdapter(folder, model.shape.table, precision, { signal });
     await device.reserveRank(packed.rank4);
-    const pool = createAdapterPool(device.model.pool, model.shape.table);
+    const traits = traitsOf(packed);
+    await device.reserveTraits(traits);
+    const pool = createAdapterPool(device.model.pool, model.shape.table, { finisher: device.model.finisher });
     const pages = pool.pagesOf(packed);
     end -= pages;
     requireRoom(model, kept, end);
     pool.write({ slot: i + 1, firstPage: end, pages }, packed);
-    placed.push({ part: { slot: i + 1, scale: 1, rank4: packed.rank4 }, packed });
+    placed.push({ part: { slot: i + 1, scale: 1, rank4: packed.rank4, traits }, packed });
   }
   return placed;
 }

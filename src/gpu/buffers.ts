@@ -8,7 +8,9 @@ export interface Buffers {
   uniform(label: string, bytes: number): GPUBuffer;
   /** A buffer that the GPU copies into and JS maps. */
   readback(label: string, bytes: number): GPUBuffer;
-  /** Waits until the device has said that every allocation so far succeeded. Throws `out_of_memory`. */
+  /** A storage buffer that exists. Throws `out_of_memory`, and leaves nothing, where it does not. */
+  allocate(label: string, bytes: number): Promise<GPUBuffer>;
+  /** Waits until the device has said that every other allocation so far succeeded. Throws `out_of_memory`. */
   settled(): Promise<void>;
   /** Destroys one buffer before the others. */
   drop(buffer: GPUBuffer): void;
@@ -21,13 +23,15 @@ export interface Buffers {
 export const USAGE = { MAP_READ: 0x1, COPY_SRC: 0x4, COPY_DST: 0x8, UNIFORM: 0x40, STORAGE: 0x80 } as const;
 export const MAP_READ_MODE = 0x1;
 
+const STORAGE_USAGE = USAGE.STORAGE | USAGE.COPY_DST | USAGE.COPY_SRC;
+
 export function createBuffers(device: GPUDevice): Buffers {
   const live = new Set<GPUBuffer>();
   let checks: Promise<void>[] = [];
   let total = 0;
   let over = false;
 
-  const create = (label: string, bytes: number, usage: number): GPUBuffer => {
+  const make = (label: string, bytes: number, usage: number): { readonly buffer: GPUBuffer; readonly check: Promise<void> } => {
     const size = Math.max(256, Math.ceil(bytes / 256) * 256);
     device.pushErrorScope('out-of-memory');
     device.pushErrorScope('validation');
@@ -40,9 +44,13 @@ export function createBuffers(device: GPUDevice): Buffers {
       const hint = 'lower memory.pool, limits.batchRows or maxModelLength, or take a smaller model';
       throw new WebLoraError('out_of_memory', `The GPU could not allocate ${size} bytes for ${label}: ${hint}. (${error.message})`);
     });
-    check.catch(() => undefined); // whoever awaits settled() hears it
-    checks.push(check);
+    check.catch(() => undefined); // whoever awaits it hears it
     if (over) drop(buffer);
+    return { buffer, check };
+  };
+  const create = (label: string, bytes: number, usage: number): GPUBuffer => {
+    const { buffer, check } = make(label, bytes, usage);
+    checks.push(check);
     return buffer;
   };
 
@@ -53,7 +61,17 @@ export function createBuffers(device: GPUDevice): Buffers {
   };
 
   return {
-    storage: (label, bytes) => create(label, bytes, USAGE.STORAGE | USAGE.COPY_DST | USAGE.COPY_SRC),
+    storage: (label, bytes) => create(label, bytes, STORAGE_USAGE),
+    allocate: async (label, bytes) => {
+      const { buffer, check } = make(label, bytes, STORAGE_USAGE);
+      try {
+        await check;
+      } catch (error) {
+        drop(buffer);
+        throw error;
+      }
+      return buffer;
+    },
     uniform: (label, bytes) => create(label, bytes, USAGE.UNIFORM | USAGE.COPY_DST),
     readback: (label, bytes) => create(label, bytes, USAGE.MAP_READ | USAGE.COPY_DST),
     settled: async () => {

@@ -47,7 +47,8 @@ export function createPipelines(device: GPUDevice, buffers: Pick<Buffers, 'unifo
   const times: Compiled[] = [];
 
   const layoutOf = (kernel: Kernel): GPUBindGroupLayout => {
-    let layout = layouts.get(kernel.label);
+    const key = [kernel.label, ...Object.keys(kernel.buffers)].join();
+    let layout = layouts.get(key);
     if (!layout) {
       const types: GPUBufferBindingType[] = Object.values(kernel.buffers).map((access) =>
         access === 'read' ? 'read-only-storage' : 'storage',
@@ -55,7 +56,7 @@ export function createPipelines(device: GPUDevice, buffers: Pick<Buffers, 'unifo
       if (kernel.runtime?.length) types.push('uniform');
       const entries = types.map((type, binding) => ({ binding, visibility: COMPUTE_STAGE, buffer: { type } }));
       layout = device.createBindGroupLayout({ label: kernel.label, entries });
-      layouts.set(kernel.label, layout);
+      layouts.set(key, layout);
     }
     return layout;
   };

@@ -5,6 +5,7 @@ import levelsIq4 from '../../shaders/lib/levels-iq4.wgsl?raw';
 import philox from '../../shaders/lib/philox.wgsl?raw';
 import poolF16 from '../../shaders/lib/pool-f16.wgsl?raw';
 import poolF32 from '../../shaders/lib/pool-f32.wgsl?raw';
+import reduceMemory from '../../shaders/lib/reduce-memory.wgsl?raw';
 import sampler from '../../shaders/lib/sampler.wgsl?raw';
 import state from '../../shaders/lib/state.wgsl?raw';
 import step from '../../shaders/lib/step.wgsl?raw';
@@ -89,7 +90,9 @@ export function planeLayout(type: WeightType, rows: number, width: number): Plan
 
 export const BYTES_OF_POOL: Readonly<Record<PoolType, number>> = { f32: 4, f16: 2 };
 
-/** Readers of the step metadata and the grid: every kernel has them. */
+export const GRID: string = grid;
+export const REDUCE_MEMORY: string = reduceMemory;
+/** Readers of the step metadata and the grid: every kernel of a step has them. */
 export const COMMON: readonly string[] = [step, grid];
 const ofBlocks = (...readers: readonly string[]): string => [blocks, ...readers].join('\n');
 

@@ -4,7 +4,7 @@
  * | section    | words each | what |
  * | ---------- | ---------- | ---- |
  * | header     | 16 in all  | rows, segments, rank quads of the widest adapter, logit rows, samplers |
- * | rows       | 4          | token (or TOKEN_IN_STATE and a state slot), position, block row |
+ * | rows       | 4          | token (or TOKEN_IN_STATE and a state slot), position, block row, slot of its one adapter or 0 |
  * | segments   | 8          | first row, rows, first part, parts, first row in v |
  * | parts      | 2          | slot, scale (f32 bits) |
  * | logit rows | 1          | batch row |

@@ -1,12 +1,13 @@
 import source from '../../shaders/wide-rms-norm.wgsl?raw';
 import { defineKernel } from '../gpu/kernel.ts';
-import { STEP_CONSTANTS } from './step-layout.ts';
+import { BASE_NORM, NORM_CONSTANTS } from './rms-norm.ts';
 
 export const wideRmsNorm = defineKernel({
+  ...BASE_NORM,
   label: 'wide-rms-norm',
   source,
   buffers: { step: 'read', x: 'read', weight: 'read', y: 'read_write' },
-  constants: [...STEP_CONSTANTS, 'WIDTH4', 'STRIDE4', 'EPSILON', 'GATHER'],
+  constants: NORM_CONSTANTS,
   workgroupSize: 128,
 });
 

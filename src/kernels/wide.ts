@@ -65,8 +65,9 @@ export function wideKernels(features: WideFeatures, { precision, deterministic }
 }
 
 function reducing<Binding extends string>(kernel: Kernel<Binding>, { subgroups }: WideFeatures): Kernel<Binding> {
-  if (subgroups === 'no') return { ...kernel, ownLibraries: [reduceMemory] };
-  return { ...kernel, enables: ['subgroups'], ownLibraries: [reduceSubgroups] };
+  const { ownLibraries = [] } = kernel;
+  if (subgroups === 'no') return { ...kernel, ownLibraries: [...ownLibraries, reduceMemory] };
+  return { ...kernel, enables: ['subgroups'], ownLibraries: [...ownLibraries, reduceSubgroups] };
 }
 
 function matmulRowForm(features: WideFeatures): MatmulVariant {

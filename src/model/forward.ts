@@ -1,3 +1,5 @@
+import { entriesOf, TRAITS } from '../adapters/sites.ts';
+import { loadPart } from '../errors.ts';
 import type { Bound } from '../gpu/pipelines.ts';
 import { embed, embedThreads } from '../kernels/embed.ts';
 import { COMMON, DESCRIPTORS, planeLayout, POOL, STATE, WEIGHTS } from '../kernels/libraries.ts';
@@ -21,24 +23,27 @@ export async function buildForward(parts: ForwardParts): Promise<Launch[]> {
   add(...(await embedLaunches(parts)));
   for (const [index, layer] of weights.layers.entries()) {
     // attention: x += o(attend(rope(qkv(norm(x)))))
-    add(await norm(parts, a.x, layer.inputNorm, a.normed));
+    add(await norm(parts, a.x, layer.inputNorm, a.normed, index, 'input_layernorm'));
     add(...(await project(parts, index, layer.qkv, qkv, a.normed, a.qkv, 'replace')));
     add(...(await attend(parts, index)));
     add(...(await project(parts, index, layer.o, o, a.attended, a.x, 'add')));
     // feed-forward: x += down(silu(gate(norm(x))) * up(norm(x)))
-    add(await norm(parts, a.x, layer.postNorm, a.normed));
+    add(await norm(parts, a.x, layer.postNorm, a.normed, index, 'post_attention_layernorm'));
     add(...(await project(parts, index, layer.gateUp, gateUp, a.normed, a.gateUp, 'replace')));
     add(await gate(parts));
     add(...(await project(parts, index, layer.down, down, a.gated, a.x, 'add')));
   }
   // logits of the rows that need them, then one token a sampler
-  add(await norm(parts, a.x, weights.finalNorm, a.heads, 'logit rows'));
+  add(await norm(parts, a.x, weights.finalNorm, a.heads, weights.layers.length, '', 'logit rows'));
   add(...(await matmul(parts, weights.head, a.heads, a.logits, a.logitsStride, 'replace', 'logit rows')));
   add(...(await sampleLaunches(parts)));
   return launches;
 }
 
 type Rows = 'batch rows' | 'logit rows';
+
+/** What is left out of steps and models in which every adapter is low-rank pairs in the layers. */
+const ownParts = () => loadPart(() => import('./forward-own.ts'));
 
 async function embedLaunches(parts: ForwardParts): Promise<Launch[]> {
   const { pipelines, config, weights, activations: a } = parts;
@@ -62,20 +67,32 @@ async function embedLaunches(parts: ForwardParts): Promise<Launch[]> {
   );
 }
 
-async function norm(parts: ForwardParts, x: GPUBuffer, weight: GPUBuffer, y: GPUBuffer, rows: Rows = 'batch rows'): Promise<Launch> {
-  const { pipelines, kernels, config, activations: a } = parts;
+/** A norm; `layer` and `module` are its place in the site table, the last layer's number plus one for the norm behind it. */
+async function norm(
+  parts: ForwardParts,
+  x: GPUBuffer,
+  weight: GPUBuffer,
+  y: GPUBuffer,
+  layer: number,
+  module: string,
+  rows: Rows = 'batch rows',
+): Promise<Launch> {
+  const { pipelines, kernels, config, activations: a, shape } = parts;
   const { kernel, threads } = kernels.rmsNorm;
-  const pipeline = await pipelines.get(kernel, {
-    constants: constants(parts, {
-      WIDTH4: config.hiddenSize / 4,
-      STRIDE4: padded(config.hiddenSize) / 4,
-      EPSILON: { f32: config.normEpsilon },
-      GATHER: rows === 'logit rows',
-    }),
-    libraries: COMMON,
-  });
+  const own = {
+    WIDTH4: config.hiddenSize / 4,
+    STRIDE4: padded(config.hiddenSize) / 4,
+    EPSILON: { f32: config.normEpsilon },
+    GATHER: rows === 'logit rows',
+  };
+  const pipeline = await pipelines.get(kernel, { constants: constants(parts, own), libraries: COMMON });
   const dispatch = pipelines.bind(pipeline, { step: a.step, x, weight, y });
-  return fixed(dispatch, (plan) => threads({ rows: rows === 'logit rows' ? plan.logitRows : plan.rows }));
+  const launch = fixed(dispatch, (plan) => threads({ rows: rows === 'logit rows' ? plan.logitRows : plan.rows }));
+  const outside = layer === shape.table.layers;
+  if ((parts.traits & (outside ? TRAITS.finalNorm : TRAITS.norms)) === 0) return launch;
+  const { savedNormLaunch } = await ownParts();
+  const place = outside ? 0 : shape.table.norms.findIndex((each) => each.module === module);
+  return savedNormLaunch(parts, { buffers: { x, weight, y }, constants: own, layer, norm: place, launch });
 }
 
 /** A base matmul with what the batch's adapters add to it: at most three dispatches, one where no row has an adapter. */
@@ -89,7 +106,14 @@ async function project(
   output: 'replace' | 'add',
 ): Promise<Launch[]> {
   const stride = output === 'add' ? padded(group.outWidth) : group.outWidth;
-  return [...(await matmul(parts, plane, x, y, stride, output, 'batch rows')), ...(await lora(parts, layer, group, x, y, stride))];
+  const launches = [
+    ...(await matmul(parts, plane, x, y, stride, output, 'batch rows')),
+    ...(await lora(parts, layer, group, x, y, stride)),
+  ];
+  if (output === 'replace' || (parts.traits & TRAITS.gains) === 0) return launches;
+  const { setAsideLaunches } = await ownParts();
+  const [away, back] = await setAsideLaunches(parts, layer, group, y, parts.activations.normed);
+  return [away, ...launches, back];
 }
 
 async function matmul(
@@ -137,7 +161,7 @@ async function lora(parts: ForwardParts, layer: number, group: Group, x: GPUBuff
   const { pipelines, kernels, shape, activations: a, pool, poolType, v } = parts;
   const libraries = [...COMMON, POOL[poolType], DESCRIPTORS];
   const { sites: count, splits } = group;
-  const sites = { SITE_FIRST: group.siteFirst, SITES: count, SITES_IN_MODEL: shape.table.sites.length, SPLITS: splits };
+  const sites = { SITE_FIRST: group.siteFirst, SITES: count, SITES_IN_MODEL: entriesOf(shape.table), SPLITS: splits };
   const size = pool.descriptorLayerBytes;
   const descriptors: Bound = { buffer: pool.descriptors, offset: layer * size, size };
   const shared = { step: a.step, descriptors, pool: pool.layers[layer]! };

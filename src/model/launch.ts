@@ -22,6 +22,8 @@ export interface ForwardParts {
   readonly pool: PoolMemory;
   readonly poolType: PoolType;
   readonly kernels: KernelSet;
+  /** Bits of `TRAITS` that adapters may have: launches for others are not there. */
+  readonly traits: number;
   /** What lora-shrink writes and lora-expand reads. */
   readonly v: GPUBuffer;
   /** The adjust table, or a few bytes that nothing reads while no sampler needs it. */

@@ -1,4 +1,5 @@
-import { WebLoraError } from '../errors.ts';
+import { entriesOf, TRAITS, traitsOf, type Finisher, type SiteTable } from '../adapters/sites.ts';
+import { loadPart, WebLoraError } from '../errors.ts';
 import { createBuffers, type Buffers } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { createPipelines, type Compiled } from '../gpu/pipelines.ts';
@@ -48,6 +49,10 @@ export interface Model {
   setPages(slot: number, first: number, pages: readonly number[]): void;
   /** Makes room for adapters of this rank (rounded up to 4); a no-op where there is room. */
   reserveRank(rank4: number): Promise<void>;
+  /** Builds what adapters with these bits of `TRAITS` need; a no-op where it is there. Throws `out_of_memory`. */
+  reserveTraits(traits: number): Promise<void>;
+  /** Computes on the GPU, as an adapter comes there, what depends on the base; throws `RangeError` for traits that were not reserved. */
+  readonly finisher: Finisher;
   /** Slots from 0 on whose sequences can have a bias or penalties. */
   readonly adjustRows: number;
   /** Parts that every row of a full step may have, with the widest adapter so far: at most MAX_PARTS. */
@@ -72,6 +77,8 @@ export interface Model {
 }
 
 const SLOTS = 1024;
+/** Traits that need what `finisher` computes. */
+const FINISHED = TRAITS.gains | TRAITS.biases;
 const DEFAULT_POOL_BYTES = { hardware: 512 << 20, software: 256 << 20 } as const;
 
 /**
@@ -108,6 +115,7 @@ async function build(
   const shape = modelShape(config);
   const poolType: PoolType = precision === 'exact' ? 'f32' : 'f16';
   const size = poolSize(gpu, config, settings, poolType);
+  const outerPageBytes = outerPages(gpu, shape.table, size);
   const layout = stepLayout({ rows: settings.batchRows, samplers: settings.sequences, logitRows: logitRowLimit(gpu, config, settings) });
   const stop = new AbortController();
   const loading = {
@@ -121,7 +129,13 @@ async function build(
     signal: either(progress.signal, stop.signal),
   };
   const { weights, fill } = await placeWeights(loading, config, shape);
-  const pool = createPoolMemory(device, buffers, { layers: config.layers, ...size, slots: SLOTS, sites: shape.table.sites.length });
+  const pool = createPoolMemory(device, buffers, {
+    layers: config.layers,
+    ...size,
+    outerPageBytes,
+    slots: SLOTS,
+    entries: entriesOf(shape.table),
+  });
   const activations = createActivations(buffers, config, shape, layout, size.contextLength);
   device.queue.writeBuffer(activations.rope, 0, ropeTable(config, size.contextLength));
   device.queue.writeBuffer(activations.filter.stages, 0, stageNumbers());
@@ -139,8 +153,22 @@ async function build(
     await filling.catch(() => undefined);
     throw error;
   });
+  let finisher: Finisher | undefined;
   return {
     ...runner,
+    reserveTraits: async (traits) => {
+      await runner.reserveTraits(traits);
+      if ((traits & FINISHED) === 0 || finisher) return;
+      const { createFinisher } = await loadPart(() => import('./finish.ts'));
+      finisher = await createFinisher({ device, buffers, pipelines, shape, weights, pool, poolType, software: gpu.software });
+    },
+    finisher: {
+      begin: (firstPage, adapter) => {
+        if ((traitsOf(adapter) & FINISHED) === 0) return undefined;
+        if (!finisher) throw new RangeError('What adapters need of the base cannot be computed yet; reserveTraits() makes that');
+        return finisher.begin(firstPage, adapter);
+      },
+    },
     config,
     shape,
     weights,
@@ -183,6 +211,22 @@ function poolSize(gpu: Gpu, config: ModelConfig, settings: ModelSettings, type: 
     });
   }
   return { pages, pageBytes, contextLength: asked ?? Math.min(config.contextLength, room) };
+}
+
+/**
+ * Bytes of a page outside the layers: an adapter of one rank everywhere takes about as many of its pages there as in a layer. At most a
+ * quarter of the pool's bytes lie there, and no more than one binding holds: beyond that, adapters take more pages.
+ */
+function outerPages(
+  { device }: Gpu,
+  { sites, outer, layers }: SiteTable,
+  { pages, pageBytes }: { pages: number; pageBytes: number },
+): number {
+  const widths = (all: SiteTable['sites']): number => all.reduce((sum, { inWidth, outWidth }) => sum + inWidth + outWidth, 0);
+  const ratio = Math.ceil(widths(outer) / widths(sites));
+  const { maxStorageBufferBindingSize: binding, maxBufferSize: buffer } = device.limits;
+  const most = Math.floor(Math.min(binding, buffer) / (pages * pageBytes));
+  return pageBytes * Math.max(1, Math.min(ratio, most, Math.ceil(layers / 4)));
 }
 
 /** Rows of logits in one step: one for every sequence at least, a whole batch where one binding holds it. */

@@ -15,6 +15,8 @@ export interface Part {
   readonly slot: number;
   readonly scale: number;
   readonly rank4: number;
+  /** Bits of `TRAITS`; default none. One that has any of them is its rows' only part. */
+  readonly traits?: number;
 }
 
 /** Rows of one sequence in one step: a chunk of its prompt, or one decode row. */
@@ -47,6 +49,8 @@ export interface Plan {
   /** Of the segment that has most. */
   readonly segmentRows: number;
   readonly rankQuads: number;
+  /** Bits of `TRAITS` that some row's adapter has. */
+  readonly traits: number;
   /** Rows of v that shrink writes: rows times their parts. */
   readonly vRows: number;
   readonly logitRows: number;
@@ -99,6 +103,7 @@ export function createPlanner(layout: StepLayout): (items: readonly StepItem[]) 
       segments: segments.count,
       segmentRows: segments.mostRows,
       rankQuads: segments.rankQuads,
+      traits: segments.traits,
       vRows: segments.vRows,
       logitRows: logits.count,
       readRows: logits.read,
@@ -120,13 +125,14 @@ function writeRows(layout: StepLayout, words: Uint32Array, items: readonly StepI
   const rowOf: number[] = new Array(items.length);
   let row = 0;
   for (const index of order) {
-    const { slot, start, count, tokens } = items[index]!;
+    const { slot, start, count, tokens, parts } = items[index]!;
     rowOf[index] = row;
     for (let i = 0; i < count; i++, row++) {
       const at = layout.rowsAt + row * ROW_WORDS;
       words[at] = tokens ? tokens[i]! : TOKEN_IN_STATE + slot;
       words[at + 1] = start + i;
       words[at + 2] = slot;
+      words[at + 3] = parts.length === 1 ? parts[0]!.slot : 0;
     }
   }
   if (row > layout.limits.rows) throw new RangeError(`A step of ${row} rows exceeds the ${layout.limits.rows} it may have`);
@@ -144,12 +150,13 @@ function writeSegments(
   items: readonly StepItem[],
   order: readonly number[],
   rowOf: readonly number[],
-): { count: number; mostRows: number; rankQuads: number; vRows: number } {
+): { count: number; mostRows: number; rankQuads: number; vRows: number; traits: number } {
   let count = 0;
   let mostRows = 0;
   let partCount = 0;
   let rankQuads = 0;
   let vRows = 0;
+  let traits = 0;
   for (let first = 0; first < order.length;) {
     const { parts } = items[order[first]!]!;
     let rows = 0;
@@ -174,11 +181,12 @@ function writeSegments(
         words[at] = part.slot;
         floats[at + 1] = part.scale;
         rankQuads = Math.max(rankQuads, part.rank4 / 4);
+        traits |= part.traits ?? 0;
       }
     }
     first = next;
   }
-  return { count, mostRows, rankQuads, vRows };
+  return { count, mostRows, rankQuads, vRows, traits };
 }
 
 /** Logit rows that JS reads come first, so that one copy of a prefix brings them back. */

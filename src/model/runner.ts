@@ -1,3 +1,4 @@
+import { OUTER_TRAITS } from '../adapters/sites.ts';
 import type { Buffers } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { createReadbackRing, type ReadbackRing } from '../gpu/readback.ts';
@@ -29,6 +30,7 @@ export interface Runner {
   readonly adjustRows: number;
   partsPerRow(): number;
   reserveRank(rank4: number): Promise<void>;
+  reserveTraits(traits: number): Promise<void>;
   reserveAdjust(): Promise<void>;
   setAdjust(slot: number, prompt: readonly number[], generated: readonly number[], bias: Readonly<Record<number, number>>): void;
   prepare(items: readonly StepItem[]): PreparedStep;
@@ -41,13 +43,11 @@ export interface RunnerSettings {
   readonly nudge?: 'none' | 'submit';
 }
 
+/** All but what grows. */
+type GrowingParts = Omit<ForwardParts, 'v' | 'adjust' | 'traits'>;
+
 /** Builds the launches of a step and what they grow into. Throws what compiling and allocating throw. */
-export async function createRunner(
-  parts: Omit<ForwardParts, 'v' | 'adjust'>,
-  gpu: Gpu,
-  buffers: Buffers,
-  settings: RunnerSettings,
-): Promise<Runner> {
+export async function createRunner(parts: GrowingParts, gpu: Gpu, buffers: Buffers, settings: RunnerSettings): Promise<Runner> {
   const { activations: a, config, layout } = parts;
   const { device } = gpu;
   const plan = createPlanner(layout);
@@ -78,6 +78,7 @@ export async function createRunner(
     adjustRows: table.rows,
     partsPerRow: () => Math.min(MAX_PARTS, Math.floor(grown.vRows() / layout.limits.rows)),
     reserveRank: grown.reserveRank,
+    reserveTraits: grown.reserveTraits,
     reserveAdjust: grown.reserveAdjust,
     setAdjust: (slot, prompt, generated, bias) => table.write(adjustOf(slot), slot, prompt, generated, bias),
     prepare,
@@ -104,37 +105,41 @@ interface Grown {
   /** The adjust table; undefined before `reserveAdjust`. */
   adjust(): GPUBuffer | undefined;
   reserveRank(rank4: number): Promise<void>;
+  /** Builds what adapters with these bits of `TRAITS` need. */
+  reserveTraits(traits: number): Promise<void>;
   reserveAdjust(): Promise<void>;
 }
 
 /** Ranks that v has room for at first: wider adapters make it grow when they are loaded. */
 const FIRST_RANK4 = 64;
 
-async function createGrown(
-  parts: Omit<ForwardParts, 'v' | 'adjust'>,
-  device: GPUDevice,
-  buffers: Buffers,
-  adjustBytes: number,
-): Promise<Grown> {
+async function createGrown(parts: GrowingParts, device: GPUDevice, buffers: Buffers, adjustBytes: number): Promise<Grown> {
   const mostBytes = device.limits.maxStorageBufferBindingSize;
   let rank4 = FIRST_RANK4;
-  let v = await allocate(buffers, 'v', vRows(parts, rank4, mostBytes) * vRowBytes(parts.shape, rank4));
-  let adjust = await allocate(buffers, 'no adjust table', 256);
+  let v = await buffers.allocate('v', vRows(parts, rank4, mostBytes) * vRowBytes(parts.shape, rank4));
+  let adjust = await buffers.allocate('no adjust table', 256);
   let reserved = false;
-  let launches: readonly Launch[] = await buildForward({ ...parts, v, adjust });
+  let traits = 0;
+  let launches: readonly Launch[] = await buildForward({ ...parts, v, adjust, traits });
 
   const growRank = async (wanted: number): Promise<void> => {
     if (wanted <= rank4) return;
-    const wider = await allocate(buffers, 'v', vRows(parts, wanted, mostBytes) * vRowBytes(parts.shape, wanted));
-    launches = await buildForward({ ...parts, v: wider, adjust });
+    const wider = await buffers.allocate('v', vRows(parts, wanted, mostBytes) * vRowBytes(parts.shape, wanted));
+    launches = await buildForward({ ...parts, v: wider, adjust, traits });
     buffers.drop(v); // steps in flight keep it alive until they are done
     v = wider;
     rank4 = wanted;
   };
+  const growTraits = async (wanted: number): Promise<void> => {
+    if ((wanted & ~traits) === 0) return;
+    if ((wanted & OUTER_TRAITS) !== 0) await parts.pool.reserveOuter();
+    launches = await buildForward({ ...parts, v, adjust, traits: traits | wanted });
+    traits |= wanted;
+  };
   const growAdjust = async (): Promise<void> => {
     if (reserved) return;
-    const table = await allocate(buffers, 'adjust table', adjustBytes);
-    launches = await buildForward({ ...parts, v, adjust: table });
+    const table = await buffers.allocate('adjust table', adjustBytes);
+    launches = await buildForward({ ...parts, v, adjust: table, traits });
     buffers.drop(adjust);
     adjust = table;
     reserved = true;
@@ -152,6 +157,7 @@ async function createGrown(
     vQuads: () => (vRows(parts, rank4, mostBytes) * rank4) / 4,
     adjust: () => (reserved ? adjust : undefined),
     reserveRank: (wanted) => (wanted <= rank4 ? Promise.resolve() : inTurn(() => growRank(wanted))),
+    reserveTraits: (wanted) => ((wanted & ~traits) === 0 ? Promise.resolve() : inTurn(() => growTraits(wanted))),
     reserveAdjust: () => (reserved ? Promise.resolve() : inTurn(growAdjust)),
   };
 }
@@ -162,21 +168,9 @@ function vRowBytes(shape: ModelShape, rank4: number): number {
 }
 
 /** Rows of v: all parts of every row, or as many as one binding holds, where an enormous batch meets an enormous rank. */
-function vRows({ shape, layout }: Omit<ForwardParts, 'v' | 'adjust'>, rank4: number, mostBytes: number): number {
+function vRows({ shape, layout }: GrowingParts, rank4: number, mostBytes: number): number {
   const { rows } = layout.limits;
   return Math.min(rows * MAX_PARTS, Math.max(rows, Math.floor(mostBytes / vRowBytes(shape, rank4))));
-}
-
-/** A storage buffer that exists. Throws `out_of_memory`, and leaves nothing, where it does not. */
-async function allocate(buffers: Buffers, label: string, bytes: number): Promise<GPUBuffer> {
-  const buffer = buffers.storage(label, bytes);
-  try {
-    await buffers.settled();
-  } catch (error) {
-    buffers.drop(buffer);
-    throw error;
-  }
-  return buffer;
 }
 
 interface Back {

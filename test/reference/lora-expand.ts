@@ -25,7 +25,8 @@ export function loraExpand(input: LoraExpandInput, y: Float64Array): void {
               sum += shrunk * matrices.b[inner * matrices.outWidth + n]!;
             }
             const at = (rowStart + row) * yStride + matrices.outStart + n;
-            y[at] = y[at]! + parts[p]!.scale * matrices.scale * sum;
+            const { gain, bias } = matrices;
+            y[at] = (y[at]! + parts[p]!.scale * matrices.scale * sum) * (gain?.[n] ?? 1) + (bias?.[n] ?? 0);
           }
         }
       }

@@ -1,4 +1,4 @@
-/** What one adapter does to one site: y[outStart..] += scale · x · A · B. */
+/** What one adapter does to one site: y[outStart..] = (y + scale · x · A · B) · gain + bias. Rank 0: no A and B. */
 export interface LoraMatrices {
   readonly rank: number;
   readonly scale: number;
@@ -8,6 +8,9 @@ export interface LoraMatrices {
   readonly a: ArrayLike<number>;
   /** (rank, outWidth) */
   readonly b: ArrayLike<number>;
+  /** (outWidth) */
+  readonly gain?: ArrayLike<number> | undefined;
+  readonly bias?: ArrayLike<number> | undefined;
 }
 
 /** Rows next to each other with the same adapters; part p of row r is row vRow + p · rowCount + r of v. */

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { attemptsOf, ceilingBytes } from '../../src/engine/profile-ceilings.ts';
+import { entriesOf, TRAITS } from '../../src/adapters/sites.ts';
 import { createBuffers, type Buffers } from '../../src/gpu/buffers.ts';
 import { openGpu, type Gpu } from '../../src/gpu/device.ts';
 import { createPipelines, type Pipelines } from '../../src/gpu/pipelines.ts';
@@ -12,6 +13,7 @@ import { NARROW, NARROW_QUADS, type KernelSet } from '../../src/kernels/variants
 import { wideKernels } from '../../src/kernels/wide.ts';
 import { createActivations } from '../../src/model/activations.ts';
 import type { ModelConfig } from '../../src/model/config.ts';
+import { createFinisher } from '../../src/model/finish.ts';
 import { buildForward } from '../../src/model/forward.ts';
 import type { Plan } from '../../src/model/plan.ts';
 import { modelShape, padded, type ModelShape } from '../../src/model/shape.ts';
@@ -51,6 +53,9 @@ const CONFIGS: readonly { readonly name: string; readonly config: ModelConfig }[
   { name: 'one kv head', config: llamaConfig({ ...SIZES, heads: 8, kvHeads: 1, headDim: 8, layers: 1, normEpsilon: 1e-6 }) },
 ];
 
+/** What adapters may do beyond adding low-rank pairs. */
+const ALL_TRAITS = Object.values(TRAITS).reduce((all, bit) => all | bit, 0);
+
 const CHOICES = ['yes', 'no'] as const;
 
 /** Every set of kernels with every combination of what a device may have and an engine may ask for. */
@@ -89,7 +94,7 @@ function emptyWeights(buffers: Buffers, config: ModelConfig, { groups }: ModelSh
 }
 
 /** Steps' worth of numbers: few rows take matmul-row, more take matmul-tile; samplers with options have kernels of their own. */
-function planOf(rows: number, options: number): Plan {
+function planOf(rows: number, options: number, traits = 0): Plan {
   const nothing = { words: new Uint32Array(0), logitRowOf: [], samplerOf: [], readRows: 0, vRows: rows };
   return {
     ...nothing,
@@ -99,6 +104,7 @@ function planOf(rows: number, options: number): Plan {
     segments: 1,
     segmentRows: rows,
     rankQuads: 2,
+    traits,
     logitRows: rows,
     samplers: 1,
     adjusting: options,
@@ -137,24 +143,29 @@ await describeNull('the forward pass', (provider) => {
     const buffers = createBuffers(device);
     const shape = modelShape(config);
     const layout = stepLayout(LIMITS);
-    const sites = shape.table.sites.length;
+    const entries = entriesOf(shape.table);
     device.pushErrorScope('validation');
+    const pool = createPoolMemory(device, buffers, { layers: config.layers, pages: 2, pageBytes: 256, slots: 3, entries });
+    await pool.reserveOuter();
+    const weights = emptyWeights(buffers, config, shape, type);
+    await createFinisher({ device, buffers, pipelines, shape, weights, pool, poolType, software: true });
     const launches = await buildForward({
       pipelines,
       config,
       shape,
       layout,
-      weights: emptyWeights(buffers, config, shape, type),
+      weights,
       activations: createActivations(buffers, config, shape, layout, config.contextLength),
-      pool: createPoolMemory(device, buffers, { layers: config.layers, pages: 2, pageBytes: 256, slots: 3, sites }),
+      pool,
       poolType,
       kernels,
+      traits: ALL_TRAITS,
       v: buffers.storage('v', LIMITS.rows * padded(config.hiddenSize) * 4),
       adjust: buffers.storage('adjust', 256),
     });
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();
-    for (const plan of [planOf(1, 0), planOf(3, 0), planOf(8, 1)]) {
+    for (const plan of [planOf(1, 0), planOf(3, 0), planOf(8, 1), planOf(8, 0, ALL_TRAITS)]) {
       for (const launch of launches) record(pass, launch.dispatch(plan), launch.threads(plan));
     }
     pass.end();

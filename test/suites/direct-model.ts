@@ -1,6 +1,7 @@
 import { readAdapter } from '../../src/adapters/adapter.ts';
 import { createAdapterCache } from '../../src/adapters/cache.ts';
 import { createAdapterPool } from '../../src/adapters/pool.ts';
+import { traitsOf } from '../../src/adapters/sites.ts';
 import { createPages } from '../../src/engine/pages.ts';
 import type { GpuProvider } from '../../src/engine/types.ts';
 import { readJson, type Folder } from '../../src/formats/folder.ts';
@@ -49,7 +50,7 @@ export async function openDirectModel(provider: GpuProvider, folder: Folder, set
     { onProgress: () => undefined, signal: undefined },
   );
   const pages = createPages(model.pool.pages);
-  const pool = createAdapterPool(model.pool, model.shape.table);
+  const pool = createAdapterPool(model.pool, model.shape.table, { finisher: model.finisher });
   const cache = createAdapterCache(pages, model.pool.slots, () => 0);
   let placed = 0;
   const held = new Map<number, readonly number[]>();
@@ -57,11 +58,13 @@ export async function openDirectModel(provider: GpuProvider, folder: Folder, set
     model,
     place: async (adapter) => {
       const packed = await readAdapter(adapter, model.shape.table, precision);
+      const traits = traitsOf(packed);
       await model.reserveRank(packed.rank4);
+      await model.reserveTraits(traits);
       const placement = cache.place(`adapter ${placed++}`, pool.pagesOf(packed));
       if (!placement) throw new Error(`No room in the pool for ${adapter.location}`);
       pool.write(placement, packed);
-      return { slot: placement.slot, scale: 1, rank4: packed.rank4 };
+      return { slot: placement.slot, scale: 1, rank4: packed.rank4, traits };
     },
     open: (slot, tokens) => {
       const taken = pages.take(Math.ceil(tokens / PAGE_TOKENS));

@@ -23,7 +23,10 @@ const SITES = OUT_WIDTHS.length;
 /** Columns of y behind the group's, which stay. */
 const Y_STRIDE = 72;
 
-/** Rank by slot and site; 0: the adapter leaves the site alone. Slot 0 is no adapter, the last two slots have none. */
+/**
+ * Rank by slot and site; 0: the adapter leaves the site alone. Slot 0 is no adapter, the last two slots have none. `VECTORS` says who has
+ * gains and biases besides, the last of them a bias alone.
+ */
 const RANKS: readonly (readonly number[])[] = [
   [0, 0, 0],
   [4, 4, 4],
@@ -31,6 +34,14 @@ const RANKS: readonly (readonly number[])[] = [
   [12, 12, 12],
   [64, 0, 64],
   [0, 0, 8],
+];
+const VECTORS: readonly (readonly [slot: number, site: number, what: 'gain' | 'bias'])[] = [
+  [2, 0, 'gain'],
+  [2, 1, 'bias'],
+  [3, 1, 'gain'],
+  [3, 1, 'bias'],
+  [5, 2, 'gain'],
+  [5, 1, 'bias'],
 ];
 const EMPTY_SLOTS = 2;
 const RANK = 64;
@@ -55,24 +66,32 @@ function placeAdapters(kernels: LoraKernels, type: PoolType, width: number): Ada
   const descriptors = poison((RANKS.length + EMPTY_SLOTS) * SITES_IN_MODEL * 8, 'input');
   const placed: { readonly quad: number; readonly words: Words }[] = [];
   let quads = 3 * align;
-  const place = (values: Floats): number => {
+  const placeWords = (words: Words): number => {
     const quad = quads;
-    placed.push({ quad, words: stored(values, DTYPES[type]) });
-    quads += (Math.ceil(values.length / 4 / align) + 1) * align;
+    placed.push({ quad, words });
+    quads += (Math.ceil((words.length * 4) / quadBytes / align) + 1) * align;
     return quad;
   };
+  const place = (values: Floats): number => placeWords(stored(values, DTYPES[type]));
   const bySlot = RANKS.map((ranks, slot) =>
     ranks.map((rank, site): LoraMatrices | undefined => {
       const at = (slot * SITES_IN_MODEL + SITE_FIRST + site) * 8;
       descriptors.fill(0, at, at + 8);
-      if (rank === 0) return undefined;
+      const vectors = new Map(
+        VECTORS.filter(([s, t]) => s === slot && t === site).map(([, , what]) => [what, random(OUT_WIDTHS[site]!, 1)]),
+      );
+      if (rank === 0 && vectors.size === 0) return undefined;
       const outWidth = OUT_WIDTHS[site]!;
       const outStart = OUT_STARTS[site]!;
       const a = rounded(random(width * rank, 1 / Math.sqrt(width)), DTYPES[type]);
       const b = rounded(random(rank * outWidth, 1 / Math.sqrt(rank)), DTYPES[type]);
       const scale = Math.fround(0.5 + slot + site / 4);
-      descriptors.set([place(a), place(b), rank, floatBits(scale), outStart, outWidth], at);
-      return { rank, scale, outStart, outWidth, a, b };
+      const named = (['gain', 'bias'] as const).map((what) => {
+        const values = vectors.get(what);
+        return values ? (placeWords(bits(values)) * quadBytes) / 16 + 1 : 0;
+      });
+      descriptors.set([place(a), place(b), rank, floatBits(scale), outStart, outWidth, ...named], at);
+      return { rank, scale, outStart, outWidth, a, b, gain: vectors.get('gain'), bias: vectors.get('bias') };
     }),
   );
   const pool = poison((quads * quadBytes) / 4, 'input');

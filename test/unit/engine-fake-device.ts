@@ -115,6 +115,7 @@ export function createFakeDevice({ pages, slots, precision, writeMs = 0 }: FakeS
       return losses;
     },
     reserveRank: async () => undefined,
+    reserveTraits: async () => undefined,
     reserveAdjust: async () => undefined,
     worked: () => undefined,
     isLost: async () => failure !== undefined,

@@ -27,16 +27,19 @@ function record(pages = 64, msPerWrite = 0) {
     layers: [],
     pages,
     pageBytes: PAGE_BYTES,
+    outerPageBytes: PAGE_BYTES,
     descriptors: undefined as never,
     descriptorLayerBytes: 256,
     slots: 4,
+    outer: () => undefined,
+    reserveOuter: async () => undefined,
     write: (layer, byteOffset, words) => {
       now += msPerWrite;
       writes.push([layer, byteOffset, words.length]);
     },
     describe: (layer, slot, words) => void rows.set(`${layer}/${slot}`, words),
   };
-  return { pool: createAdapterPool(memory, TABLE, () => now), writes, rows };
+  return { pool: createAdapterPool(memory, TABLE, { clock: () => now }), writes, rows };
 }
 
 describe('the pool of adapters', () => {
@@ -49,11 +52,29 @@ describe('the pool of adapters', () => {
     const { pool, writes, rows } = record();
     pool.write({ slot: 3, firstPage: 5, pages: 2 }, adapter(200, precision));
     expect(writes).toEqual([[0, 5 * PAGE_BYTES, 200]]);
-    expect([...rows.keys()]).toEqual(['0/3', '1/3']);
+    expect([...rows.keys()]).toEqual(['0/3', '1/3', '2/3']);
     const base = (5 * PAGE_BYTES) / (precision === 'exact' ? 16 : 8);
     const half = new Uint32Array(new Float32Array([0.5]).buffer)[0]!;
-    expect([...rows.get('0/3')!]).toEqual([...new Array(8).fill(0), base, base + 16, 4, half, 8, 4, 0, 0]);
-    expect([...rows.get('1/3')!]).toEqual(new Array(16).fill(0)); // what an earlier adapter left there is gone
+    expect([...rows.get('0/3')!]).toEqual([...new Array(8).fill(0), base, base + 16, 4, half, 8, 4, 0, 0, ...new Array(8).fill(0)]);
+    expect([...rows.get('1/3')!]).toEqual(new Array(24).fill(0)); // what an earlier adapter left there is gone
+  });
+
+  test.each(['exact', 'half'] as const)('names vectors in sixteens of bytes from the start, one more than lie before: %s', (precision) => {
+    const { pool, writes, rows } = record();
+    const plain = adapter(200, precision);
+    const matrix = { ...plain.layers[0]!.matrices[0]!, offsetMagnitude: 64, offsetBias: 128 };
+    const layers = [{ ...plain.layers[0]!, matrices: [matrix], norms: [{ norm: 1, offset: 192 }] }, plain.layers[1]!];
+    const head = { site: 1, offsetA: 0, offsetB: 32, rank4: 8, scale: 2 };
+    const outer = { words: new Uint32Array(300), matrices: [head], norms: [{ norm: 0, offset: 256 }] };
+    expect(pool.pagesOf({ ...plain, layers, outer })).toBe(3);
+    pool.write({ slot: 3, firstPage: 5, pages: 3 }, { ...plain, layers, outer });
+    expect(writes.at(-1)).toEqual([2, 5 * PAGE_BYTES, 300]);
+    const vector = (5 * PAGE_BYTES) / 16 + 1;
+    expect([...rows.get('0/3')!.subarray(14)]).toEqual([vector + 16, vector + 32, 0, vector + 48, 0, 0, 0, 0, 0, 0]);
+    const base = (5 * PAGE_BYTES) / (precision === 'exact' ? 16 : 8);
+    const two = new Uint32Array(new Float32Array([2]).buffer)[0]!;
+    const vectors = [vector + 64, 0, 0, 0, 0, 0, 0, 0];
+    expect([...rows.get('2/3')!]).toEqual([...new Array(8).fill(0), base, base + 32, 8, two, 0, TABLE.outer[1].outWidth, 0, 0, ...vectors]);
   });
 
   test('writes nothing beyond its run', () => {
@@ -83,7 +104,7 @@ describe('the pool of adapters', () => {
       expect(writes.slice(3)).toEqual([[1, PAGE_BYTES, 3]]);
       expect(rows.size).toBe(0);
       expect(upload.step(1)).toBe('done');
-      expect([writes.length, [...rows.keys()]]).toEqual([4, ['0/2', '1/2']]);
+      expect([writes.length, [...rows.keys()]]).toEqual([4, ['0/2', '1/2', '2/2']]);
     });
 
     test('after the last nothing is written', () => {
