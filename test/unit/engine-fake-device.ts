@@ -80,7 +80,7 @@ export function createFakeDevice({ pages, slots, precision, writeMs = 0 }: FakeS
     };
     const pool = {
       layers: Array.from({ length: TABLE.layers }),
-      ...{ pages, pageBytes: PAGE_BYTES, slots },
+      ...{ pages, pageBytes: PAGE_BYTES, outerPageBytes: PAGE_BYTES, slots },
       write: (layer: number, byteOffset: number, words: Uint32Array) => {
         memory.pages[layer]!.set(words, byteOffset / 4);
         written += words.byteLength;
