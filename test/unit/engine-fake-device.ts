@@ -76,7 +76,7 @@ export function createFakeDevice({ pages, slots, precision, writeMs = 0 }: FakeS
   const build = (): Model => {
     const memory: Memory = {
       pages: Array.from({ length: TABLE.layers }, () => new Uint32Array((pages * PAGE_BYTES) / 4)),
-      descriptors: Array.from({ length: TABLE.layers }, () => new Map()),
+      descriptors: Array.from({ length: TABLE.layers + 1 }, () => new Map()), // outside the layers, too
     };
     const pool = {
       layers: Array.from({ length: TABLE.layers }),
