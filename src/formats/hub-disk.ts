@@ -3,7 +3,7 @@ import { openDiskFolder } from './folder-disk.ts';
 import type { FileSystem } from './folder-disk.ts';
 import { environment } from './hub-access.ts';
 import { takeLock } from './folder-lock.ts';
-import { folderModels, namesBelow, unlessAbsent } from './hub-disk-layout.ts';
+import { folderModels, namesBelow, removeCommit, unlessAbsent } from './hub-disk-layout.ts';
 import { openDiskPart } from './hub-disk-part.ts';
 import { isCommit } from './hub-id.ts';
 import { parseTree, treeText } from './hub-trees.ts';
@@ -63,8 +63,12 @@ export function diskHubStore(root: string = defaultRoot()): HubStore {
     openPart: (place, pieceBytes, signal) => openPart(disk, place, pieceBytes, signal, call),
     free: () => freeBytes(disk),
     models: () => call('list models', () => folderModels(fs, root)),
-    remove: (repository) =>
+    remove: (repository, commit) =>
       call(`remove ${repository}`, async () => {
+        if (commit !== undefined) await removeCommit(fs, folderOf(disk, repository), commit);
+        // The last commit takes the folder with it.
+        const rest = commit === undefined ? [] : await unlessAbsent(() => fs.readdir(`${folderOf(disk, repository)}/snapshots`));
+        if (rest && rest.length > 0) return;
         await fs.rm(folderOf(disk, repository), { recursive: true, force: true });
         await fs.rm(locksOf(disk, repository), { recursive: true, force: true });
       }),

@@ -3,7 +3,7 @@ import { entriesIn, folderAt, fileAt, readText, writeFile } from './hub-opfs-fil
 import type { Directory } from './hub-opfs-files.ts';
 import { isCommit } from './hub-id.ts';
 import type { HubFile, HubListing } from './hub-list.ts';
-import { blobName, hubStoreFailed, pieceCount, pieceLength } from './hub-store.ts';
+import { blobName, blobsOf, hubStoreFailed, pieceCount, pieceLength, revisionsIn } from './hub-store.ts';
 import type { HubPart, HubPlace, HubStore, StoredFile, StoredModel } from './hub-store.ts';
 import { parseTree, treeText } from './hub-trees.ts';
 import { whenFree } from './hub-turns.ts';
@@ -83,11 +83,7 @@ export function opfsHubStore(name = 'weblora-hub', root?: () => Promise<Director
       return quota === undefined || usage === undefined ? undefined : Math.max(0, quota - usage);
     },
     models: () => call('list models', () => models(opfs)),
-    remove: (repository) =>
-      call(`remove ${repository}`, async () => {
-        const top = await open();
-        if (await folderAt(top, [repositoryKey(repository)])) await top.removeEntry(repositoryKey(repository), { recursive: true });
-      }),
+    remove: (repository, commit) => call(`remove ${repository}`, () => remove(opfs, repository, commit)),
   };
 }
 
@@ -201,15 +197,51 @@ async function takeTurn(key: string, signal: AbortSignal | undefined): Promise<(
   });
 }
 
+async function remove({ open }: Opfs, repository: string, commit: string | undefined): Promise<void> {
+  const top = await open();
+  const folder = await folderAt(top, [repositoryKey(repository)]);
+  if (!folder) return;
+  const listings = (await listingsIn(folder, repository)).filter((listing) => listing.commit !== commit);
+  if (commit === undefined || listings.length === 0) return top.removeEntry(repositoryKey(repository), { recursive: true });
+  const refs = await folderAt(folder, ['refs']);
+  for (const [revision, at] of await refsIn(refs)) if (at === commit) await refs!.removeEntry(encodeURIComponent(revision));
+  await (await folderAt(folder, ['trees']))!.removeEntry(`${commit}.json`);
+  const [blobs, needed] = [await folderAt(folder, ['blobs']), blobsOf(listings)];
+  for (const [name] of await entriesIn(blobs)) if (!needed.has(name)) await blobs!.removeEntry(name, { recursive: true });
+}
+
+/** The lists of files of all commits that were noted. */
+async function listingsIn(folder: Directory, repository: string): Promise<HubListing[]> {
+  const trees = await folderAt(folder, ['trees']);
+  const listings: HubListing[] = [];
+  for (const [name] of await entriesIn(trees)) {
+    const files = parseTree((await readText(trees, name)) ?? '');
+    if (files) listings.push({ repository, commit: name.replace(/\.json$/, ''), files });
+  }
+  return listings;
+}
+
+/** Commits by branch or tag. */
+async function refsIn(refs: Directory | undefined): Promise<Map<string, string>> {
+  const commits = new Map<string, string>();
+  for (const [revision] of await entriesIn(refs)) {
+    const commit = await readText(refs, revision);
+    if (isCommit(commit)) commits.set(decodeURIComponent(revision), commit);
+  }
+  return commits;
+}
+
 async function models({ open }: Opfs): Promise<StoredModel[]> {
   const found: StoredModel[] = [];
   for (const [name, entry] of await entriesIn(await open())) {
     const repository = /^models--(.+)$/.exec(name)?.[1]?.split('--').join('/');
     if (repository === undefined || entry.kind !== 'directory') continue;
     let [bytes, unfinishedBytes] = [0, 0];
-    for (const [, blob] of await entriesIn(await folderAt(entry, ['blobs']))) {
+    const wholeBlobs = new Set<string>();
+    for (const [blobKey, blob] of await entriesIn(await folderAt(entry, ['blobs']))) {
       if (blob.kind !== 'directory') continue;
       const whole = (await readText(blob, WHOLE)) !== undefined;
+      if (whole) wholeBlobs.add(blobKey);
       for (const [piece, file] of await entriesIn(blob)) {
         if (file.kind !== 'file' || !/^\d+$/.test(piece)) continue;
         const { size } = await file.getFile();
@@ -217,12 +249,8 @@ async function models({ open }: Opfs): Promise<StoredModel[]> {
         else unfinishedBytes += size;
       }
     }
-    const refs = await folderAt(entry, ['refs']);
-    const revisions: { revision: string; commit: string }[] = [];
-    for (const [revision] of await entriesIn(refs)) {
-      const commit = await readText(refs, revision);
-      if (isCommit(commit)) revisions.push({ revision: decodeURIComponent(revision), commit });
-    }
+    const refs = await refsIn(await folderAt(entry, ['refs']));
+    const revisions = revisionsIn(await listingsIn(entry, repository), refs, (file) => wholeBlobs.has(blobName(file)));
     found.push({ repository, bytes, unfinishedBytes, revisions });
   }
   return found;

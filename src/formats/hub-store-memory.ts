@@ -1,6 +1,6 @@
 import type { HubFile, HubListing } from './hub-list.ts';
 import { checkByteRange, fileTruncated } from './folder-contract.ts';
-import { blobName, noRoom, pieceCount } from './hub-store.ts';
+import { blobName, blobsOf, noRoom, pieceCount, revisionsIn } from './hub-store.ts';
 import type { HubPart, HubPlace, HubStore, StoredFile, StoredModel } from './hub-store.ts';
 import { whenFree } from './hub-turns.ts';
 
@@ -103,9 +103,17 @@ export function memoryHubStore(most = Infinity): HubStore {
         repository,
         bytes: wholeBytes(one),
         unfinishedBytes: partBytes(one),
-        revisions: [...one.refs].map(([revision, commit]) => ({ revision, commit })),
+        revisions: revisionsIn(one.listings.values(), one.refs, (file) => one.whole.has(blobName(file))),
       })),
-    remove: async (repository) => void kept.delete(repository),
+    remove: async (repository, commit) => {
+      const one = kept.get(repository);
+      if (commit !== undefined) one?.listings.delete(commit);
+      if (!one || commit === undefined || one.listings.size === 0) return void kept.delete(repository);
+      for (const [name, at] of one.refs) if (at === commit) one.refs.delete(name);
+      const needed = blobsOf(one.listings.values());
+      for (const blob of one.whole.keys()) if (!needed.has(blob)) one.whole.delete(blob);
+      for (const blob of one.parts.keys()) if (!needed.has(blob)) one.parts.delete(blob);
+    },
   };
 }
 

@@ -45,8 +45,19 @@ export interface StoredModel {
   readonly bytes: number;
   /** Bytes of those that are not whole yet. */
   readonly unfinishedBytes: number;
-  /** What branches and tags were when the hub was last asked. */
-  readonly revisions: readonly { readonly revision: string; readonly commit: string }[];
+  readonly revisions: readonly StoredRevision[];
+}
+
+/** One commit of a model in a store. */
+export interface StoredRevision {
+  readonly commit: string;
+  /** The branches and tags that were this commit when the hub was last asked. */
+  readonly names: readonly string[];
+  /** Whole files, and their bytes; commits of one model may share some. */
+  readonly files: number;
+  readonly bytes: number;
+  /** When one of them was last read, in milliseconds since 1970, as far as the file system tells. */
+  readonly usedAt: number | undefined;
 }
 
 /** Where files of the hub are kept. Methods throw `store_failed` where the disk or the browser refuses. */
@@ -73,12 +84,31 @@ export interface HubStore {
   /** Bytes that can still be kept; undefined where nobody tells. */
   free(): Promise<number | undefined>;
   models(): Promise<StoredModel[]>;
-  remove(repository: string): Promise<void>;
+  /** Removes all that is kept of a model, or what only one commit of it has. */
+  remove(repository: string, commit?: string): Promise<void>;
 }
 
 /** The hash by which a file is kept: SHA-256 where the hub knows it, else git's. */
 export function blobName({ sha256, oid }: HubFile): string {
   return sha256 ?? oid;
+}
+
+/** What all files of these commits are kept under. */
+export function blobsOf(listings: Iterable<HubListing>): Set<string> {
+  return new Set([...listings].flatMap(({ files }) => files.map(blobName)));
+}
+
+/** The revisions of a store that knows its files by their commits' lists. */
+export function revisionsIn(
+  listings: Iterable<HubListing>,
+  refs: ReadonlyMap<string, string>,
+  isWhole: (file: HubFile) => boolean,
+): StoredRevision[] {
+  return [...listings].map(({ commit, files }) => {
+    const whole = files.filter(isWhole);
+    const names = [...refs].filter(([, at]) => at === commit).map(([name]) => name);
+    return { commit, names, files: whole.length, bytes: whole.reduce((sum, { size }) => sum + size, 0), usedAt: undefined };
+  });
 }
 
 /** The length of each piece's bytes. */
@@ -97,17 +127,31 @@ export function listModels(store: HubStore): Promise<StoredModel[]> {
 }
 
 /**
- * Removes all that a store keeps of a model: files, parts, and what was noted of its revisions. Nothing happens where nothing is kept.
+ * Removes what a store keeps of a model: files, parts, and what was noted of its revisions; or of one revision, what no other shares.
  *
- * @param id `owner/name`, or the one word that old models have; all revisions go, so there is none to give.
- * @throws TypeError for anything else. WebLoraError `store_failed`.
+ * @param id `owner/name`, or the one word that old models have; `@revision` behind it: a branch, a tag, a commit or the beginning of one.
+ * @returns bytes that were freed.
+ * @throws TypeError for what is no such id. WebLoraError `file_missing` where nothing is kept of it, `store_failed`.
  */
-export async function removeModel(store: HubStore, id: string): Promise<void> {
-  if (!/^[A-Za-z0-9][\w.-]*(\/[A-Za-z0-9][\w.-]*)?$/.test(id)) {
-    throw new TypeError(`A model is removed by owner/name, without a revision, not ${JSON.stringify(id)}.`);
-  }
-  checkStoredName(id);
-  await store.remove(id);
+export async function removeModel(store: HubStore, id: string): Promise<number> {
+  const [, repository, revision] = /^([A-Za-z0-9][\w.-]*(?:\/[A-Za-z0-9][\w.-]*)?)(?:@(.+))?$/.exec(id) ?? [];
+  if (repository === undefined) throw new TypeError(`A model is removed by owner/name or owner/name@revision, not ${JSON.stringify(id)}.`);
+  checkStoredName(repository);
+  const bytesOf = (model: StoredModel | undefined): number => (model ? model.bytes + model.unfinishedBytes : 0);
+  const find = async (): Promise<StoredModel | undefined> => (await store.models()).find((model) => model.repository === repository);
+  const before = await find();
+  if (!before) throw new WebLoraError('file_missing', `There is no ${repository} in ${store.location}.`);
+  await store.remove(repository, revision === undefined ? undefined : commitIn(before, revision, store.location));
+  return bytesOf(before) - bytesOf(await find());
+}
+
+function commitIn({ repository, revisions }: StoredModel, revision: string, location: string): string {
+  const named = revisions.filter(({ names }) => names.includes(revision));
+  const found = named.length > 0 ? named : revisions.filter(({ commit }) => revision.length >= 4 && commit.startsWith(revision));
+  if (found.length === 1) return found[0]!.commit;
+  const there = revisions.map(({ commit, names }) => [commit.slice(0, 8), ...names].join(' ')).join(', ') || 'none';
+  const why = found.length > 1 ? 'several revisions' : 'no revision';
+  throw new WebLoraError('file_missing', `${repository} has ${why} ${revision} in ${location}; there are: ${there}.`);
 }
 
 /** Throws `TypeError` for a repository whose name the hub's cache cannot tell from another's; the hub itself has no such names. */

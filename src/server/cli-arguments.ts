@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { baseNames } from '../openai/models.ts';
 import { doctorArguments, doctorCommand, type DoctorArguments, type DoctorOptions, type ProfileArguments } from './cli-doctor-arguments.ts';
+import { modelsCommand, type ModelsArguments, type RemoveModelsArguments } from './cli-models-arguments.ts';
 import { between, byteCount, filled, integer, loraModule, positive, type LoraModule } from './cli-values.ts';
 
 export type { DoctorArguments, ProfileArguments } from './cli-doctor-arguments.ts';
@@ -69,7 +70,14 @@ export interface Ended {
 }
 
 /** What any command asks for. */
-export type Arguments = ChatArguments | BatchArguments | DoctorArguments | ProfileArguments | Ended;
+export type Arguments =
+  | ChatArguments
+  | BatchArguments
+  | DoctorArguments
+  | ProfileArguments
+  | ModelsArguments
+  | RemoveModelsArguments
+  | Ended;
 
 /** Where help and usage errors are written. */
 export interface UsageOutput {
@@ -98,6 +106,7 @@ export function parseArguments(words: readonly string[], output: UsageOutput): A
   doctorCommand(program).action((options: DoctorOptions, command: Command) => {
     parsed = doctorArguments(options, command);
   });
+  modelsCommand(program, (args) => (parsed = args));
   try {
     program.parse(words, { from: 'user' });
   } catch (error) {
@@ -155,11 +164,14 @@ interface BatchOptions extends ModelOptions {
   readonly output: string;
 }
 
+/** What a model is given by. */
+const MODEL = 'folder, .gguf, address or hub id (owner/name, owner/name:Q4_K_M, owner/name/file.gguf; @revision behind it)';
+
 function chatCommand(program: Command): Command {
   const command = program
     .command('chat')
     .description('ask the base model and every adapter the same message, all in one batch')
-    .argument('<model>', 'folder, address or hub id of the base model', filled)
+    .argument('<model>', MODEL, filled)
     .requiredOption('--message <text>', 'the message', filled)
     .option('--max-tokens <n>', 'tokens of each answer (default: the rest of the context)', integer(1))
     .option('--temperature <t>', '0 is greedy, the default', between(0, 2))
@@ -179,7 +191,7 @@ function batchCommand(program: Command): Command {
     .description('run a file of OpenAI requests, one JSON object a line, as one continuously batched load')
     .requiredOption('-i, --input <file>', 'requests ("-": standard input)', filled)
     .requiredOption('-o, --output <file>', 'where the records go ("-": standard output)', filled)
-    .requiredOption('--model <model>', 'folder, address or hub id of the base model', filled);
+    .requiredOption('--model <model>', MODEL, filled);
   return withModelOptions(command);
 }
 

@@ -3,6 +3,7 @@ import { parseArguments } from './cli-arguments.ts';
 import { runBatchFile } from './cli-batch.ts';
 import { runChat } from './cli-chat.ts';
 import { runDoctor } from './cli-doctor.ts';
+import { runModels, runRemoveModels } from './cli-models.ts';
 import { runProfile } from './cli-profile.ts';
 import { say } from './cli-host.ts';
 import type { Host } from './cli-host.ts';
@@ -26,6 +27,8 @@ export async function main(words: readonly string[], host: Host): Promise<number
   try {
     if (args.command === 'doctor') return await runDoctor(args, host);
     if (args.command === 'profile') return await runProfile(args, host);
+    if (args.command === 'models') return await runModels(args, host);
+    if (args.command === 'remove-models') return await runRemoveModels(args, host);
     return args.command === 'chat' ? await runChat(args, host) : await runBatchFile(args, host);
   } catch (error) {
     if (host.signal.aborted) return INTERRUPTED;

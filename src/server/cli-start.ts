@@ -1,6 +1,7 @@
 import { WebLoraError } from '../errors.ts';
 import type { CoreEngine, ModelInfo, Store } from '../engine/types.ts';
 import type { LoraModule, ModelArguments } from './cli-arguments.ts';
+import { downloadLine } from './cli-download.ts';
 import { say } from './cli-host.ts';
 import type { Host } from './cli-host.ts';
 
@@ -13,8 +14,10 @@ const STEP_MS = 1000;
  */
 export async function startEngine(args: ModelArguments, host: Host): Promise<CoreEngine> {
   const gpu = await host.dawn({ software: args.software, onNotice: (line) => say(host, line) });
-  const engine = await host.createEngine({
+  const download = downloadLine(host);
+  const starting = host.createEngine({
     model: args.model,
+    onProgress: download.show,
     gpu,
     deterministic: args.deterministic,
     signal: host.signal,
@@ -27,6 +30,7 @@ export async function startEngine(args: ModelArguments, host: Host): Promise<Cor
     memory: args.memory,
     ...(args.store === undefined ? {} : { store: await openStore(args.store) }),
   });
+  const engine = await starting.finally(download.end);
   try {
     for (const module of args.modules) await loadModule(engine, module, host);
     const info = await engine.model();

@@ -61,3 +61,9 @@ export function byteCount(value: string): number {
   if (Number.isSafeInteger(bytes) && bytes > 0) return bytes;
   throw new InvalidArgumentError('Expected a number of bytes, such as 512M or 2G.');
 }
+
+/** Bytes for people, as 134.5 MB. */
+export function bytesInWords(bytes: number): string {
+  const power = bytes < 1000 ? 0 : Math.min(Math.floor(Math.log10(bytes) / 3), 4);
+  return power === 0 ? `${bytes} bytes` : `${(bytes / 1000 ** power).toFixed(1)} ${['', 'kB', 'MB', 'GB', 'TB'][power]}`;
+}

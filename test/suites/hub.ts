@@ -181,7 +181,7 @@ async function checkWrong(bench: Bench): Promise<void> {
 
 async function checkResume(bench: Bench): Promise<void> {
   for (const pieces of [1, 2, 5, 10]) {
-    await removeModel(bench.store, bench.repository);
+    await bench.store.remove(bench.repository);
     const controller = new AbortController();
     const onProgress = ({ loadedBytes }: { readonly loadedBytes: number }): void => {
       if (loadedBytes >= pieces * PIECE) controller.abort(new Error('enough'));
@@ -253,6 +253,7 @@ async function checkTogether(bench: Bench): Promise<void> {
     if (loadedBytes > 2 * PIECE) controller.abort(new Error('gone'));
   };
   const folders = told.map((_, i) => bench.open({ onProgress: () => void told[i]!++ }));
+  for (const folder of folders) await folder.size('model.bin'); // they know the commit before one of them has fetched it all
   const leaving = readWhole(bench.open({ signal: controller.signal, onProgress: leave }), 'model.bin').catch(String);
   const staying = folders.map((folder) => readWhole(folder, 'model.bin'));
   for (const bytes of await Promise.all(staying)) sameBytes(bytes, expected(), 'model.bin');
@@ -291,11 +292,15 @@ async function checkAstray(bench: Bench): Promise<void> {
 async function checkModels(bench: Bench): Promise<void> {
   await readWhole(bench.open(), 'model.bin');
   await readWhole(bench.open(), 'config.json');
-  const of = async (): Promise<unknown> => (await listModels(bench.store)).filter(({ repository }) => repository === bench.repository);
-  const revisions = [{ revision: 'main', commit: COMMIT }];
-  same(await of(), [{ repository: bench.repository, bytes: SIZE + 8, unfinishedBytes: 0, revisions }], 'models');
-  await removeModel(bench.store, bench.repository);
+  const of = async (): Promise<unknown> =>
+    (await listModels(bench.store))
+      .filter(({ repository }) => repository === bench.repository)
+      .map((model) => ({ ...model, revisions: model.revisions.map(({ usedAt: _, ...revision }) => revision) }));
+  const revision = { commit: COMMIT, names: ['main'], files: 2, bytes: SIZE + 8 };
+  same(await of(), [{ repository: bench.repository, bytes: SIZE + 8, unfinishedBytes: 0, revisions: [revision] }], 'models');
+  same(await removeModel(bench.store, bench.repository), SIZE + 8, 'bytes that the removal freed');
   same(await of(), [], 'models after the removal');
+  await failsAs(removeModel(bench.store, bench.repository), 'file_missing', /There is no owner/);
   await heals(bench);
   // Another commit with the same large file: only what is new is fetched.
   const before = sentBytes(await bench.log(), 'store');
@@ -309,6 +314,13 @@ async function checkModels(bench: Bench): Promise<void> {
     'the next commit',
   );
   same(sentBytes(await bench.log(), 'store'), before, 'bytes fetched again');
+  // Of one revision goes what no other has.
+  await failsAs(removeModel(bench.store, `${bench.repository}@v9`), 'file_missing', /no revision v9 .* dddddddd main/);
+  same(await removeModel(bench.store, `${bench.repository}@main`), 8, 'bytes that the next commit had alone');
+  const offline = bench.open({ network: 'never' }, { revision: COMMIT });
+  sameBytes(await readWhole(offline, 'model.bin'), expected(), 'model.bin of the commit that stays');
+  same(await removeModel(bench.store, `${bench.repository}@cccc`), SIZE, 'bytes of the last commit');
+  same(await of(), [], 'models after the last revision');
 }
 
 const CASES: Readonly<Record<string, readonly [name: string, run: (bench: Bench) => Promise<void>]>> = {

@@ -155,7 +155,18 @@ describe("Hugging Face's cache", () => {
     await readWhole(bench.open(), 'model.bin');
     const [blob] = await blobsOf(bench);
     expect(await readlink(join(folderOf(bench), 'snapshots', 'd'.repeat(40), 'model.bin'))).toBe(`../../blobs/${blob}`);
-    expect(await bench.store.models()).toMatchObject([{ bytes: SIZE, revisions: [{ revision: 'main', commit: 'd'.repeat(40) }] }]);
+    expect(await bench.store.models()).toMatchObject([
+      {
+        bytes: SIZE,
+        revisions: [
+          { commit: COMMIT, names: [] },
+          { names: ['main'], commit: 'd'.repeat(40) },
+        ],
+      },
+    ]);
+    await removeModel(bench.store, `${bench.repository}@main`);
+    expect(await bench.store.models()).toMatchObject([{ bytes: SIZE, revisions: [{ commit: COMMIT, files: 1, bytes: SIZE }] }]);
+    sameBytes(await readWhole(bench.open({ network: 'never' }, { revision: COMMIT }), 'model.bin'), expected, 'model.bin');
   });
 
   test('pieces that are noted and not there are none', async () => {
@@ -239,8 +250,7 @@ describe("Hugging Face's cache", () => {
   test('names that it cannot tell from others are refused', async () => {
     const bench = await openDisk('names');
     for (const id of ['a--b/c', 'a/b..c']) expect(() => openCachedHubFolder(id, {}, { store: bench.store })).toThrow(TypeError);
-    for (const id of ['', 'owner/', 'owner/name@main', '../x', 'a--b/c'])
-      await expect(removeModel(bench.store, id)).rejects.toThrow(TypeError);
+    for (const id of ['', 'owner/', 'owner/name@', '../x', 'a--b/c']) await expect(removeModel(bench.store, id)).rejects.toThrow(TypeError);
   });
 });
 
