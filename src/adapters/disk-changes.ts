@@ -3,9 +3,11 @@ import { heldBlob, tell } from './disk-parts.ts';
 import type { DiskParts } from './disk-parts.ts';
 import type { DiskIndex } from './disk-index.ts';
 import { namedBy } from './disk-names.ts';
-import { decodeAdapter, encodeAdapter, encodeAdapterRecord, encodeBlobRecord } from './records.ts';
+import { encodeAdapterRecord, encodeBlobRecord } from './records.ts';
 import type { BlobRecord, KnownAdapter } from './records.ts';
+import { bytesApart } from './sites.ts';
 import type { PackedAdapter } from './sites.ts';
+import { decodeAdapter, encodeAdapter } from './stored-adapter.ts';
 import { isQuota, recordOfBlob } from './store.ts';
 import type { Store } from './store.ts';
 
@@ -76,7 +78,7 @@ function noteUse({ store, index, turns, used }: DiskParts, key: string): void {
 /** `AdapterDisk.write` */
 export async function writeBlob(parts: DiskParts, packed: PackedAdapter, only: 'copy' | undefined): Promise<void> {
   const { keys, index, slices, turns, writing } = parts;
-  const { digest, rank, layers } = packed;
+  const { digest, rank, layers, unblendable } = packed;
   const key = keys.blob(digest);
   const widest = layers.reduce((most, { words }) => Math.max(most, words.byteLength), 0);
   let bytes: Uint8Array<ArrayBuffer>;
@@ -87,11 +89,8 @@ export async function writeBlob(parts: DiskParts, packed: PackedAdapter, only: '
   };
   const work = (): Promise<void> => {
     if (only === 'copy') index.keep(key); // what was dropped since it was asked for comes back
-    return putBlob(
-      parts,
-      { key, digest, sha256: hash, rank, bytes: packed.bytes, stored: bytes.length, widest, usedAt: Date.now() },
-      bytes,
-    );
+    const sizes = { bytes: packed.bytes, stored: bytes.length, widest, apart: bytesApart(packed) };
+    return putBlob(parts, { key, digest, sha256: hash, rank, ...sizes, unblendable, usedAt: Date.now() }, bytes);
   };
   writing.set(digest, packed);
   if (only === 'copy') index.keep(key);

@@ -3,7 +3,7 @@ import type { BlobRecord, KnownAdapter } from './records.ts';
 import type { PackedAdapter, SiteTable } from './sites.ts';
 
 /** An adapter's bytes in the store. */
-export interface HeldBlob extends Pick<BlobRecord, 'key' | 'digest' | 'rank' | 'bytes' | 'stored' | 'widest'> {
+export interface HeldBlob extends Pick<BlobRecord, 'key' | 'digest' | 'rank' | 'bytes' | 'stored' | 'widest' | 'apart' | 'unblendable'> {
   /** Whether this model can use them: of its sites, in its precision and layout. */
   readonly own: 'yes' | 'no';
   /**

@@ -25,8 +25,8 @@ export interface DiskParts {
 }
 
 /** A record as the owner sees it. */
-export function heldBlob({ keys, index }: DiskParts, { key, digest, rank, bytes, stored, widest }: BlobRecord): HeldBlob {
-  return { key, digest, own: key === keys.blob(digest) ? 'yes' : 'no', rank, bytes, stored, widest, only: index.only(key) };
+export function heldBlob({ keys, index }: DiskParts, { sha256: _sha256, usedAt: _usedAt, ...blob }: BlobRecord): HeldBlob {
+  return { ...blob, own: blob.key === keys.blob(blob.digest) ? 'yes' : 'no', only: index.only(blob.key) };
 }
 
 /** Tells the owner what is otherwise than it knew, where there is anything. */

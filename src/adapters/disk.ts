@@ -8,7 +8,7 @@ import { createTurns, failureCounter } from './disk-turns.ts';
 import type { CountFailure, Counters } from './disk-turns.ts';
 import { createSlices } from '../slices.ts';
 import { sha256 } from './digest.ts';
-import { hashSiteTable, LAYOUT_VERSION, storedBytes } from './records.ts';
+import { hashSiteTable, LAYOUT_VERSION, storedBytes } from './stored-adapter.ts';
 import { storeKeys } from './store.ts';
 import type { Store, StoreKeys } from './store.ts';
 

@@ -132,3 +132,15 @@ function alongColumns(from: PoolNumbers, columns: number, to: PoolNumbers, width
     for (let row = top; row < bottom; row++) to[column * width + row] = from[row * columns + column]!;
   }
 }
+
+/** Numbers of a matrix of so many columns as bytes, columns and rows changed. */
+export async function transposed(numbers: StoredNumbers, columns: number, slices: Slices): Promise<Uint8Array<ArrayBuffer>> {
+  const { bytes, dtype } = numbers;
+  const size = floatBytes(dtype);
+  const whole = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  const out = new Uint8Array(whole.length);
+  const view = ({ buffer, byteOffset, length }: Uint8Array<ArrayBuffer>): PoolNumbers =>
+    size === 4 ? new Uint32Array(buffer, byteOffset, length / 4) : new Uint16Array(buffer, byteOffset, length / 2);
+  await transpose(view(whole), columns, view(out), countOf(numbers) / columns, slices);
+  return out;
+}

@@ -19,6 +19,14 @@ export interface PeftConfig {
   readonly excludeModules: readonly string[] | undefined;
   /** Layers to which `targetModules` is limited; undefined: all. */
   readonly layers: readonly number[] | undefined;
+  /** `magnitude`: each output's weights have a trained length (DoRA). */
+  readonly dora: 'no' | 'magnitude';
+  /** Biases of the base that were trained. */
+  readonly bias: 'none' | 'lora_only' | 'all';
+  /** Ends of the names of modules that were trained as a whole. */
+  readonly modulesToSave: readonly string[];
+  /** `ensured`: where head and embedding share their weights they share what is trained of them, too. */
+  readonly tying: 'ensured' | 'left';
 }
 
 export interface PatternValue {
@@ -37,6 +45,10 @@ const UNDERSTOOD: ReadonlySet<string> = new Set([
   'exclude_modules',
   'layers_to_transform',
   'init_lora_weights',
+  'use_dora',
+  'bias',
+  'modules_to_save',
+  'ensure_weight_tying',
 ]);
 
 /** Keys that say nothing about what a trained adapter computes, or only together with one that is refused. */
@@ -53,7 +65,6 @@ const INERT: ReadonlySet<string> = new Set([
   'megatron_core', // without megatron_config
   'qalora_group_size', // without use_qalora
   'layers_pattern', // the name of the list of layers; this model has one
-  'ensure_weight_tying', // of embeddings
   'loftq_config', // how weights were initialized, as init_lora_weights says
   'eva_config',
   'corda_config',
@@ -62,8 +73,6 @@ const INERT: ReadonlySet<string> = new Set([
 
 /** Keys that change the mathematics, with what they stand for. Served only at null, false, or empty. */
 const REFUSED: ReadonlyMap<string, string> = new Map([
-  ['use_dora', 'DoRA'],
-  ['modules_to_save', 'modules trained as a whole'],
   ['lora_bias', 'a bias on B'],
   ['fan_in_fan_out', 'weights stored as (in, out)'],
   ['layer_replication', 'a new stack of layers'],
@@ -95,8 +104,7 @@ function refusedSetting(location: string, key: string, value: unknown, why: stri
 function checkKeys(config: JsonObject, location: string): void {
   for (const [key, value] of config) {
     if (UNDERSTOOD.has(key) || INERT.has(key) || saysNothing(value)) continue;
-    if (key === 'bias' && value === 'none') continue;
-    const what = key === 'bias' ? 'trained biases' : REFUSED.get(key);
+    const what = REFUSED.get(key);
     const why =
       what === undefined
         ? 'a setting that WebLoRA does not know, and that may change the mathematics'
@@ -140,6 +148,19 @@ function layerNumbers(config: JsonObject, location: string): readonly number[] |
   if (!list.every(isLayer)) throw wrongField(location, 'layers_to_transform', value, 'a layer number, a list of them, or null');
   checkCount(list.length, 'layers_to_transform', location);
   return list.length > 0 ? list : undefined;
+}
+
+function trainedBiases(config: JsonObject, location: string): PeftConfig['bias'] {
+  const value = config.get('bias');
+  if (saysNothing(value)) return 'none';
+  if (value === 'none' || value === 'lora_only' || value === 'all') return value;
+  throw wrongField(location, 'bias', value, '"none", "lora_only" or "all"');
+}
+
+function savedModules(config: JsonObject, location: string): readonly string[] {
+  const value = config.get('modules_to_save') ?? undefined;
+  if (typeof value === 'string') throw wrongField(location, 'modules_to_save', value, 'a list of texts, or null');
+  return names(config, 'modules_to_save', location) ?? [];
 }
 
 function patterns(config: JsonObject, key: 'rank_pattern' | 'alpha_pattern', location: string): readonly PatternValue[] {
@@ -196,6 +217,10 @@ export function parsePeftConfig(json: unknown, location: string): PeftConfig {
     targetModules: names(config, 'target_modules', location),
     excludeModules: typeof config.get('exclude_modules') === 'string' ? undefined : (names(config, 'exclude_modules', location) ?? []),
     layers: layerNumbers(config, location),
+    dora: booleanField(config, 'use_dora', location, false) ? 'magnitude' : 'no',
+    bias: trainedBiases(config, location),
+    modulesToSave: savedModules(config, location),
+    tying: booleanField(config, 'ensure_weight_tying', location, false) ? 'ensured' : 'left',
   };
 }
 
@@ -212,4 +237,9 @@ export function rankOf(config: PeftConfig, name: string): number {
 export function scaleOf(config: PeftConfig, name: string): number {
   const rank = rankOf(config, name);
   return valueOf(config.alphaPatterns, name, config.alpha) / (config.scaledBy === 'rank' ? rank : Math.sqrt(rank));
+}
+
+/** Whether `modules_to_save` names a module: PEFT compares the ends of names, dot or not. */
+export function isSaved({ modulesToSave }: PeftConfig, name: string): boolean {
+  return modulesToSave.some((key) => name.endsWith(key));
 }

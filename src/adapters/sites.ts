@@ -37,6 +37,8 @@ export interface SiteTable {
    * of a linear layer whose input is one-hot: a row of A for a token.
    */
   readonly outer: readonly [embedding: Site, head: Site];
+  /** `yes`: transformers' model has q, k, v (`self_attn.qkv_proj`) and gate, up (`mlp.gate_up_proj`) as one module each. */
+  readonly fused: 'yes' | 'no';
   /** `yes`: the head's weights are the embedding's. */
   readonly tied: 'yes' | 'no';
   /** What is added to a norm's weights as transformers stores them before they multiply (1 in Gemma). */
@@ -89,20 +91,21 @@ export interface PackedLayer {
   readonly norms: readonly PackedNorm[];
 }
 
-/** A saved embedding or head: it takes the place of the base's. */
+/** A saved embedding or head: it takes the place of the base's. At most one has each place. */
 export interface WholeMatrix {
-  /** Index into `SiteTable.outer`. Where both are one in PEFT, each has an entry, and both the same slices. */
-  readonly site: number;
+  /** Whose: `OUTER.embedding`, `OUTER.head`, or both. */
+  readonly sites: readonly number[];
   /** One a token. */
   readonly rows: number;
   readonly width: number;
   readonly dtype: FloatDtype;
-  /** Rows behind one another as the file stores them, whole rows in each slice, at most 16 MiB. In `half` every number is one of f16's. */
+  /** Rows behind one another as the file stores them, whole rows in each slice, a few MiB. In `half` f32 numbers are within f16's range. */
   readonly slices: readonly Uint8Array<ArrayBuffer>[];
 }
 
 /** What keeps an adapter from being blended with others: what they do is no sum. */
-export type Unblendable = 'DoRA' | 'saved modules' | 'trained biases';
+export type Unblendable = (typeof UNBLENDABLE)[number];
+export const UNBLENDABLE = ['DoRA', 'saved modules', 'trained biases'] as const;
 
 /** An adapter ready for the GPU: what the heap and disk tiers hold. */
 export interface PackedAdapter {
@@ -119,8 +122,13 @@ export interface PackedAdapter {
   /** Outside the layers: pairs of `SiteTable.outer` and the final norm. */
   readonly outer: PackedLayer;
   readonly whole: readonly WholeMatrix[];
-  /** In the order of `Unblendable`; none: it may be blended. */
+  /** In the order of `UNBLENDABLE`; none: it may be blended. */
   readonly unblendable: readonly Unblendable[];
+}
+
+/** Bytes of an adapter that lie outside its layers: for buffers of their own, not for pages of the pool. */
+export function bytesApart({ outer, whole }: PackedAdapter): number {
+  return whole.reduce((sum, { slices }) => slices.reduce((all, { length }) => all + length, sum), outer.words.byteLength);
 }
 
 /** A block that holds nothing. */
@@ -162,7 +170,7 @@ export function traitsOf({ layers, outer, whole }: Pick<PackedAdapter, 'layers' 
   }
   if (outer.norms.length > 0) traits |= TRAITS.finalNorm;
   for (const { site } of outer.matrices) traits |= site === OUTER.head ? TRAITS.headPair : TRAITS.embeddingPair;
-  for (const { site } of whole) traits |= site === OUTER.head ? TRAITS.wholeHead : TRAITS.wholeEmbedding;
+  for (const site of whole.flatMap(({ sites }) => sites)) traits |= site === OUTER.head ? TRAITS.wholeHead : TRAITS.wholeEmbedding;
   return traits;
 }
 

@@ -1,7 +1,13 @@
-import type { TensorFiles, TensorInfo } from '../formats/safetensors.ts';
+import type { Range } from './parts.ts';
 
 /** Told after each read: bytes of the tensors that were read so far, of all that will be, and the file that they came from. */
 export type ReadProgress = (progress: { readonly loaded: number; readonly total: number; readonly file: string }) => void;
+
+/** Where ranges of files are read. */
+export interface RangeFiles {
+  /** Throws what the folder throws. */
+  read(range: Range): Promise<Uint8Array<ArrayBuffer>>;
+}
 
 /** The bytes of tensors, fetched together where they lie together. */
 export interface TensorReader {
@@ -9,7 +15,7 @@ export interface TensorReader {
    * A tensor's bytes, as a view into what was fetched with it. Throws what the folder throws, `RangeError` for a tensor that is not in
    * the list or behind the one before it, and the signal's reason.
    */
-  next(info: TensorInfo): Promise<Uint8Array<ArrayBuffer>>;
+  next(range: Range): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 /** Tensors are fetched together where at most this share of what is fetched is of others. */
@@ -28,7 +34,7 @@ interface Span {
 }
 
 /** The longest row of tensors, from the first on, that one read may fetch. */
-function spanOf(tensors: readonly TensorInfo[], first: number): Span {
+function spanOf(tensors: readonly Range[], first: number): Span {
   let { start, end } = tensors[first]!;
   const { file } = tensors[first]!;
   let needed = end - start;
@@ -51,8 +57,8 @@ function spanOf(tensors: readonly TensorInfo[], first: number): Span {
  * signal that it was opened with.
  */
 export function createTensorReader(
-  files: TensorFiles,
-  tensors: readonly TensorInfo[],
+  files: RangeFiles,
+  tensors: readonly Range[],
   signal: AbortSignal | undefined,
   onProgress: ReadProgress | undefined,
 ): TensorReader {

@@ -98,8 +98,8 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
     meter,
     isCurrent,
     isNamed: (content) => (namesOf(content).length > 0 ? 'yes' : 'no'),
-    found: ({ digest, rank, bytes, stored, widest }: HeldBlob) =>
-      known.set(digest, { digest, rank, bytes, stored, pages: pagesFor(widest) }),
+    found: ({ digest, rank, bytes, stored, widest, unblendable }: HeldBlob) =>
+      known.set(digest, { digest, rank, bytes, stored, unblendable, pages: pagesFor(widest) }),
     told: (kind, content, bytes, error) =>
       tell({ kind, tier: 'disk', bytes, ...(error !== undefined && { message: wordsOf(error) }) }, content),
   }));
@@ -150,9 +150,9 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
     tell({ kind: 'evict', tier: 'gpu', bytes }, content);
   };
   const factsOf = (packed: PackedAdapter): AdapterFacts => {
-    const { digest, rank, bytes } = packed;
+    const { digest, rank, bytes, unblendable } = packed;
     const facts = { digest, bytes, pages: pool().pagesOf(packed), stored: disk()?.stored(packed) ?? 0 };
-    known.set(digest, { ...facts, rank });
+    known.set(digest, { ...facts, rank, unblendable });
     return facts;
   };
 

@@ -1,3 +1,4 @@
+import type { Unblendable } from '../adapters/sites.ts';
 import { WebLoraError } from '../errors.ts';
 import { openFiles } from '../formats/folder-files.ts';
 import { isFileBytes, settleAddress } from '../formats/folder.ts';
@@ -90,6 +91,7 @@ export interface BytesInfo {
   readonly digest: string;
   readonly rank: number;
   readonly bytes: number;
+  readonly unblendable: readonly Unblendable[];
 }
 
 /** What `list()` tells of an entry. */

@@ -111,6 +111,7 @@ export async function readOrigin(
     const stamp = options.stamp ?? (await stampOf(folder));
     const packed = await readAdapter(folder, table, precision, { ...options, slices });
     options.signal.throwIfAborted();
+    checkComputed(entry, table, packed);
     checkFits(entry, packed);
     const checkedAt = folder.fixed === 'yes' ? Infinity : Date.now();
     Object.assign(entry, { digest: packed.digest, stamp, checkedAt, noted: 'no' });
@@ -122,6 +123,17 @@ export async function readOrigin(
     if (!options.signal.aborted) meter.asked('origin', 'miss');
     throw error;
   }
+}
+
+/** Throws for what is read and not computed yet: `adapter_setting`, `adapter_target`. */
+function checkComputed({ name }: AdapterEntry, { outer }: SiteTable, { unblendable, outer: outside }: PackedAdapter): void {
+  const words = { DoRA: 'use_dora (DoRA)', 'saved modules': 'modules_to_save', 'trained biases': 'bias (trained biases)' } as const;
+  const [setting] = unblendable;
+  if (setting !== undefined)
+    throw new WebLoraError('adapter_setting', `${name}: the adapter has ${words[setting]}, which is not served yet.`);
+  const [matrix] = outside.matrices;
+  if (matrix)
+    throw new WebLoraError('adapter_target', `${name}: the adapter changes ${outer[matrix.site]!.module}, which is not served yet.`);
 }
 
 async function readStored(parts: ReadingParts, entry: AdapterEntry, all: readonly AdapterEntry[]): Promise<ReadBytes | undefined> {

@@ -73,6 +73,7 @@ function siteTable(config: ModelConfig, sites: readonly Site[]): SiteTable {
       { module: 'model.embed_tokens', inWidth: vocabSize, outWidth: hiddenSize, ...outside },
       { module: 'lm_head', inWidth: hiddenSize, outWidth: vocabSize, ...outside },
     ],
+    fused: config.fused ? 'yes' : 'no',
     tied: config.tiedEmbeddings ? 'yes' : 'no',
     normOffset: config.normOffset,
   };

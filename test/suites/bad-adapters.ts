@@ -121,7 +121,13 @@ export const ADAPTER_CASES: readonly Bad[] = [
   {
     name: 'a setting that changes the mathematics',
     code: 'adapter_setting',
-    says: ['adapter_config.json', 'use_dora'],
+    says: ['adapter_config.json', 'fan_in_fan_out'],
+    spoil: field('adapter_config.json', 'fan_in_fan_out', 'true'),
+  },
+  {
+    name: 'DoRA without magnitudes',
+    code: 'adapter_target',
+    says: ['adapter_model.safetensors', 'lora_magnitude_vector', 'use_dora'],
     spoil: field('adapter_config.json', 'use_dora', 'true'),
   },
 ];

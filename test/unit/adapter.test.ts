@@ -49,7 +49,7 @@ describe('bad adapters', () => {
       'adapter_target',
       [...VALID, tensor('base_model.model.lm_head.lora_A.weight', [3, 8])],
       CONFIG,
-      /lm_head, which is not served/,
+      /lm_head has lora_A but no lora_B/,
     ],
     [
       'embeddings',
@@ -112,7 +112,7 @@ describe('bad adapters', () => {
     ['infinity', 'tensor_not_finite', withBytes(`${q0}.lora_A.weight`, (v) => (v[0] = -Infinity)), CONFIG, /-Infinity at element 0/],
     ['a scale beyond float32', 'adapter_setting', VALID, { ...CONFIG, lora_alpha: 1e200 }, /lora_alpha/],
     ['another type', 'adapter_type', VALID, { ...CONFIG, peft_type: 'IA3' }, /IA3/],
-    ['DoRA', 'adapter_setting', VALID, { ...CONFIG, use_dora: true }, /use_dora/],
+    ['DoRA without magnitudes', 'adapter_target', VALID, { ...CONFIG, use_dora: true }, /no lora_magnitude_vector.*use_dora/],
   ])('%s → %s', async (_, code, tensors, config, message) => {
     await expect(read(tensors, config)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
     await expect(read(tensors, config)).rejects.toThrow(/^memory\/adapter_/);

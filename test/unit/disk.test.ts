@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { encodeAdapter, storedBytes } from '../../src/adapters/records.ts';
+import { encodeAdapter, storedBytes } from '../../src/adapters/stored-adapter.ts';
 import type { PackedAdapter } from '../../src/adapters/sites.ts';
 import { memoryStore, type Store } from '../../src/adapters/store.ts';
 import { folderStore } from '../../src/node.ts';
@@ -56,7 +56,18 @@ describe('what was written', () => {
     const stored = (await encodeAdapter(c!, createSlices())).length;
     expect(storedBytes(c!)).toBe(stored);
     const key = again.key(digest);
-    expect(again.held[1]).toEqual({ key, digest, own: 'yes', rank, bytes, stored, widest: c!.layers[0]!.words.byteLength, only: 'copy' });
+    expect(again.held[1]).toEqual({
+      key,
+      digest,
+      own: 'yes',
+      rank,
+      bytes,
+      stored,
+      widest: c!.layers[0]!.words.byteLength,
+      apart: 0,
+      unblendable: [],
+      only: 'copy',
+    });
     expect(changes).toEqual([]);
     expect(await (await openDisk(store)).disk.read(digest)).toEqual(c);
   });

@@ -76,6 +76,7 @@ export function tableOf(sites: readonly Omit<Site, 'bias'>[], more: Partial<Site
       { module: 'model.embed_tokens', inWidth: 16, outWidth: 8, ...outside },
       { module: 'lm_head', inWidth: 8, outWidth: 16, ...outside },
     ],
+    fused: 'no',
     tied: 'no',
     normOffset: 0,
     ...more,

@@ -23,6 +23,11 @@ export function product(layer: PackedLayer, index: number, table: SiteTable, pre
   return out;
 }
 
+/** `count` numbers of f32 from a word of a layer on. */
+export function vectorOf({ words }: PackedLayer, offset: number, count: number): number[] {
+  return [...new Float32Array(words.buffer, words.byteOffset, words.length).subarray(offset, offset + count)];
+}
+
 /** The same from the tensors as PEFT stores them. */
 export function expected([a, b]: readonly TestTensor[], scale: number): number[] {
   const [rank, inWidth] = a!.shape as [number, number];

@@ -18,7 +18,11 @@ const read = (tensors: readonly TestTensor[], config: object = CONFIG, precision
   readAdapter(memoryFolder({ 'adapter_config.json': config, 'adapter_model.safetensors': safetensors(tensors) }), TABLE, precision);
 const stored = (bytes: Uint8Array<ArrayBuffer>): StoredNumbers => ({ bytes, dtype: 'F32' });
 const pack = (a: StoredNumbers, b: StoredNumbers, scale: number, precision: 'exact' | 'half', rank = 3) =>
-  packLayer([{ site: 0, rank, scale, a, b }], precision, createSlices());
+  packLayer(
+    { sites: [{ site: 0, pair: { rank, scale, a, b }, magnitude: undefined, bias: undefined }], norms: [] },
+    precision,
+    createSlices(),
+  );
 
 describe('packing', () => {
   test.each(['exact', 'half'] as const)('%s holds scale · B·A, aligned and padded with zeros', async (precision) => {

@@ -151,10 +151,6 @@ describe('adapter_config.json', () => {
   });
 
   test.each<[string, unknown]>([
-    ['use_dora', true],
-    ['modules_to_save', ['lm_head']],
-    ['bias', 'all'],
-    ['bias', 'lora_only'],
     ['lora_bias', true],
     ['fan_in_fan_out', true],
     ['layer_replication', [[0, 4]]],

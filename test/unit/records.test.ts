@@ -1,16 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { readAdapter } from '../../src/adapters/adapter.ts';
-import {
-  decodeAdapter,
-  decodeAdapterRecord,
-  decodeBlobRecord,
-  encodeAdapter,
-  encodeAdapterRecord,
-  encodeBlobRecord,
-} from '../../src/adapters/records.ts';
-import { hashSiteTable, isLaterRecord, storedBytes } from '../../src/adapters/records.ts';
+import { decodeAdapterRecord, decodeBlobRecord, encodeAdapterRecord, encodeBlobRecord, isLaterRecord } from '../../src/adapters/records.ts';
 import type { BlobRecord, KnownAdapter } from '../../src/adapters/records.ts';
 import { emptyLayer, type PackedAdapter } from '../../src/adapters/sites.ts';
+import { decodeAdapter, encodeAdapter, hashSiteTable, storedBytes } from '../../src/adapters/stored-adapter.ts';
 import { createSlices } from '../../src/slices.ts';
 import { TABLE, memoryFolder, pair, randomNumbers, safetensors } from './files.ts';
 
@@ -105,6 +98,8 @@ describe('a record', () => {
     bytes: 4096,
     stored: 5000,
     widest: 512,
+    apart: 0,
+    unblendable: [],
     usedAt: 1_700_000_000_000,
   };
   const adapter: KnownAdapter = {
