@@ -1,4 +1,4 @@
-// out[row, head] = softmax(q · K / sqrt(D)) · V over the row's own positions 0..position      out: (rows, OUT_STRIDE4 * 4)
+// out[row, head] = softmax(q · K * SCALE) · V over the row's own positions 0..position      out: (rows, OUT_STRIDE4 * 4)
 // A query is one head of one row. A thread takes up to MOST queries of a kv head, which all use every load of K and V: heads of one row
 // (ROWS 1, for decode), or of up to ROWS rows next to each other, as far as these are one sequence (for prefill). Keys go page by page of
 // 16, whose weights stay in registers, and a page is merged into what came before by one function in order of position (Dao et al.,
@@ -8,8 +8,10 @@
 // A score that is no number, found on its exponent bits, makes the row none: a weight of exp(-infinity) would hide it. So does a value,
 // where rows with fewer keys are beside: times their weight of zero it would make these none, too.
 // An inert row attends to nothing: its output is zero.
-// From outside: KV_HEADS, GROUP, QKV_STRIDE4, OUT_STRIDE4, PAGES_PER_ROW, SCALE, ROWS, MOST; lib/step, lib/state, lib/grid,
-// lib/keys-*, lib/pool-*.
+// WINDOW (0: none) is how many positions a row sees, its own included. What lies before the first key of the thread is not read, page
+// numbers included: pages out of every window are somebody else's. CAP (0: none) is a soft cap on scores (lib/softcap).
+// From outside: KV_HEADS, GROUP, QKV_STRIDE4, OUT_STRIDE4, PAGES_PER_ROW, SCALE, CAP, ROWS, MOST; lib/step, lib/state, lib/grid,
+// lib/softcap, lib/window, lib/keys-*, lib/pool-*.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
 @group(0) @binding(1) var<storage, read> blocks: array<u32>;
 @group(0) @binding(2) var<storage, read> state: array<u32>;
@@ -19,6 +21,7 @@
 
 const PAGE_TOKENS = 16u;
 const LEAST = -3.0e38;   // a finite minimum: WGSL may assume that infinities do not occur
+const LOWEST = -1.0e38;  // the maximum of no key: so far above LEAST that a page of masked keys has weights of zero
 const EXPONENT = 0x7f800000u;
 const NOT_A_NUMBER = 0x7fc00000u;
 const NEVER = 0xffffffffu;
@@ -40,6 +43,7 @@ struct Run { row: u32, count: u32, block_row: u32, position: u32 }
 
 var<private> merged: array<vec4f, QUERIES * DIM4>;
 var<private> spoiled_from: u32;   // the first key whose value was no number
+var<private> spoiled_to: u32;     // the last one, complemented: the least of these is the last
 
 fn run_at(index: u32, end: u32) -> Run {
   let first = row_at(index);
@@ -58,7 +62,7 @@ fn run_at(index: u32, end: u32) -> Run {
 fn query_at(index: u32, run: Run, kv_head: u32) -> Query {
   let row = clamp(index / GROUP, run.row, run.row + run.count - 1u);
   let at = row * QKV_STRIDE4 + (kv_head * GROUP + index % GROUP) * DIM4;
-  return Query(at, run.position + row - run.row, LEAST, 0.0, 0.0, 0u);
+  return Query(at, run.position + row - run.row, LOWEST, 0.0, 0.0, 0u);
 }
 
 fn dots(x: vec4f, k: Four) -> vec4f { return vec4f(dot(x, k.a), dot(x, k.b), dot(x, k.c), dot(x, k.d)); }
@@ -68,7 +72,12 @@ fn score(s: Scores, x: vec4f, k: Keys) -> Scores {
 }
 
 fn masked(sum: vec4f, key: u32, last: u32) -> vec4f {
-  return select(vec4f(LEAST), sum * SCALE, vec4u(key, key + 1u, key + 2u, key + 3u) <= vec4u(last));
+  var score = sum * SCALE;
+  if (CAP > 0.0) { score = softcapped(score, CAP); }
+  let keys = vec4u(key, key + 1u, key + 2u, key + 3u);
+  let seen = select(vec4f(LEAST), score, keys <= vec4u(last));
+  if (WINDOW == 0u) { return seen; }
+  return select(vec4f(LEAST), seen, keys + vec4u(WINDOW) > vec4u(last));
 }
 
 fn mask(q: Query, s: Scores, key: u32) -> Scores {
@@ -99,6 +108,7 @@ fn cleaned(v: vec4f, key: u32) -> vec4f {
   if (ROWS == 1u) { return v; }
   let none = is_none(v);
   spoiled_from = min(spoiled_from, select(NEVER, key, any(none)));
+  if (WINDOW > 0u) { spoiled_to = min(spoiled_to, select(NEVER, ~key, any(none))); }
   return select(v, vec4f(), none);
 }
 
@@ -115,7 +125,9 @@ fn store(query: u32, index: u32, q: Query, run: Run, kv_head: u32) {
   let row = index / GROUP;
   if (row < run.row || row >= run.row + run.count) { return; }
   let at = row * OUT_STRIDE4 + (kv_head * GROUP + index % GROUP) * DIM4;
-  let is_spoiled = q.spoiled != 0u || spoiled_from <= q.last;
+  var has_spoiled = spoiled_from <= q.last;
+  if (WINDOW > 0u) { has_spoiled = has_spoiled && ~spoiled_to >= first_key(q.last); }
+  let is_spoiled = q.spoiled != 0u || has_spoiled;
   for (var i = 0u; i < DIM4; i++) {
     let value = bitcast<vec4u>(merged[query * DIM4 + i] / q.sum);
     out[at + i] = bitcast<vec4f>(select(value, vec4u(NOT_A_NUMBER), is_spoiled));
@@ -125,6 +137,7 @@ fn store(query: u32, index: u32, q: Query, run: Run, kv_head: u32) {
 // The queries from number `first` on that are the run's.
 fn attend(first: u32, run: Run, kv_head: u32, lane: u32) {
   spoiled_from = NEVER;
+  spoiled_to = NEVER;
   for (var i = 0u; i < QUERIES * DIM4; i++) { merged[i] = vec4f(); }
   var q0 = query_at(first, run, kv_head);
   var q1 = query_at(first + 1u, run, kv_head);
@@ -135,13 +148,15 @@ fn attend(first: u32, run: Run, kv_head: u32, lane: u32) {
   var q6 = query_at(first + 6u, run, kv_head);
   var q7 = query_at(first + 7u, run, kv_head);
   let last = run.position + run.count - 1u;
-  for (var key = 0u; key <= last; key += PAGE_TOKENS) {
+  let begin = first_key(run.position);
+  for (var key = begin / PAGE_TOKENS * PAGE_TOKENS; key <= last; key += PAGE_TOKENS) {
     let page = blocks[run.block_row * PAGES_PER_ROW + key / PAGE_TOKENS];
     let start = (page * 2u * KV_HEADS + kv_head) * PAGE_TOKENS * DIM4;
-    let a = places(start, 0u, last - key, lane);
-    let b = places(start, 4u, last - key, lane);
-    let c = places(start, 8u, last - key, lane);
-    let d = places(start, 12u, last - key, lane);
+    let least = max(begin, key) - key;
+    let a = places(start, 0u, least, last - key, lane);
+    let b = places(start, 4u, least, last - key, lane);
+    let c = places(start, 8u, least, last - key, lane);
+    let d = places(start, 12u, least, last - key, lane);
     var s0 = Scores();
     var s1 = Scores();
     var s2 = Scores();
@@ -186,6 +201,7 @@ fn attend(first: u32, run: Run, kv_head: u32, lane: u32) {
     }
   }
   spoiled_from = least_of_sharing(spoiled_from);
+  if (WINDOW > 0u) { spoiled_to = least_of_sharing(spoiled_to); }
   store(0u, first, q0, run, kv_head);
   if (QUERIES > 1u) { store(1u, first + 1u, q1, run, kv_head); }
   if (QUERIES > 2u) { store(2u, first + 2u, q2, run, kv_head); }

@@ -1,6 +1,6 @@
-// x[row] = embedding of the row's token.      x: (rows, WIDTH8 * 8)   weights: (COUNT, WIDTH8 * 8), tokens FIRST..FIRST+COUNT-1
+// x[row] = embedding of the row's token, times SCALE.      x: (rows, WIDTH8 * 8)   weights: (COUNT, WIDTH8 * 8), tokens FIRST..FIRST+COUNT-1
 // One thread per 8 numbers. A decode row's token lies in the state slot where the sampler of an earlier step left it.
-// From outside: VOCABULARY, FIRST, COUNT, WIDTH8, SCALES_AT; lib/step, lib/state, lib/grid, lib/weights-*.
+// From outside: VOCABULARY, FIRST, COUNT, WIDTH8, SCALES_AT, SCALE; lib/step, lib/state, lib/grid, lib/weights-*.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
 @group(0) @binding(1) var<storage, read> weights: array<WeightWord>;
 @group(0) @binding(2) var<storage, read> state: array<u32>;
@@ -15,6 +15,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
   let token = min(token_of(row_at(row)), VOCABULARY - 1u);
   if (token < FIRST || token - FIRST >= COUNT) { return; }
   let eight = load_weights((token - FIRST) * WIDTH8 + k, SCALES_AT);
-  x[row * WIDTH8 * 2u + 2u * k] = eight.lo;
-  x[row * WIDTH8 * 2u + 2u * k + 1u] = eight.hi;
+  x[row * WIDTH8 * 2u + 2u * k] = eight.lo * SCALE;
+  x[row * WIDTH8 * 2u + 2u * k + 1u] = eight.hi * SCALE;
 }

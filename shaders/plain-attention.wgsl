@@ -1,7 +1,8 @@
-// out[row, head] = softmax(q · K / sqrt(D)) · V over the row's own positions 0..position      shapes and names as in attention
+// out[row, head] = softmax(q · K * SCALE) · V over the row's own positions 0..position      shapes and names as in attention
 // The plain loop: one thread per row and kv head, which takes the query heads of its group one after another; each looks at all
 // keys twice, for the largest score and for the sum. See plain-matmul. An inert row's output is zero.
-// From outside: KV_HEADS, GROUP, DIM4, QKV_STRIDE4, OUT_STRIDE4, PAGES_PER_ROW, SCALE; lib/step, lib/state, lib/grid, lib/pool-*.
+// From outside: KV_HEADS, GROUP, DIM4, QKV_STRIDE4, OUT_STRIDE4, PAGES_PER_ROW, SCALE, CAP; lib/step, lib/state, lib/grid, lib/softcap, lib/window,
+// lib/pool-*.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
 @group(0) @binding(1) var<storage, read> blocks: array<u32>;
 @group(0) @binding(2) var<storage, read> state: array<u32>;
@@ -20,6 +21,7 @@ fn key_at(block_row: u32, kv_head: u32, key: u32) -> u32 {
 fn score(q: u32, k: u32) -> f32 {
   var sum = 0.0;
   for (var d = 0u; d < DIM4; d++) { sum += dot(qkv[q + d], unpack_quad(pool[k + d])); }
+  if (CAP > 0.0) { return softcapped(vec4f(sum * SCALE), CAP).x; }
   return sum * SCALE;
 }
 
@@ -35,10 +37,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
     for (var d = 0u; d < DIM4; d++) { out[first_out + d] = vec4f(); }
     if (is_inert(row)) { continue; }
     let q = index * QKV_STRIDE4 + head * DIM4;
-    var top = score(q, key_at(row.block_row, kv_head, 0u));
-    for (var key = 1u; key <= row.position; key++) { top = max(top, score(q, key_at(row.block_row, kv_head, key))); }
+    let first = first_key(row.position);
+    var top = score(q, key_at(row.block_row, kv_head, first));
+    for (var key = first + 1u; key <= row.position; key++) { top = max(top, score(q, key_at(row.block_row, kv_head, key))); }
     var total = 0.0;
-    for (var key = 0u; key <= row.position; key++) {
+    for (var key = first; key <= row.position; key++) {
       let k = key_at(row.block_row, kv_head, key);
       let weight = exp(score(q, k) - top);
       total += weight;

@@ -1,6 +1,6 @@
-// y[i] = x[row(i)] / rms(x[row(i)]) * weight      x, y: (rows, STRIDE4 * 4), WIDTH4 * 4 of them used   weight: (WIDTH4 * 4)
-// row(i) is i, or with GATHER the batch row of logit row i. One thread per row: a barrier would cost more in software.
-// From outside: WIDTH4, STRIDE4, EPSILON, GATHER; lib/step, lib/grid, lib/norm-*.
+// y[i] (+)= x[row(i)] / rms(x[row(i)]) * weight      x, y: (rows, STRIDE4 * 4), WIDTH4 * 4 of them used   weight: (WIDTH4 * 4)
+// row(i) is i, or with GATHER the batch row of logit row i. ADD adds to what y holds. One thread per row: a barrier would cost more in software.
+// From outside: WIDTH4, STRIDE4, EPSILON, GATHER, ADD; lib/step, lib/grid, lib/norm-*.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4f>;
@@ -20,6 +20,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
   let own = norm_of(row);
   let scale = 1.0 / sqrt(sum / f32(WIDTH4 * 4u) + EPSILON);
   for (var k = 0u; k < WIDTH4; k++) {
-    y[i * STRIDE4 + k] = x[row * STRIDE4 + k] * scale * weight_at(own, k);
+    let value = x[row * STRIDE4 + k] * scale * weight_at(own, k);
+    if (ADD) { y[i * STRIDE4 + k] += value; } else { y[i * STRIDE4 + k] = value; }
   }
 }

@@ -1,7 +1,7 @@
 // out[row, head] = what the splits of wide-attention come to, merged in order of position      parts: (splits, rows, heads, DIM4 + 1)
 // One thread per row, query head and quad of columns.
 // An inert row attends to nothing: its output is zero.
-// From outside: KV_HEADS, GROUP, DIM4, OUT_STRIDE4, SPLIT_TILES; lib/step, lib/state, lib/grid, lib/softmax.
+// From outside: KV_HEADS, GROUP, DIM4, OUT_STRIDE4, SPLIT_TILES; lib/step, lib/state, lib/grid, lib/softmax, lib/window.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
 @group(0) @binding(1) var<storage, read> state: array<u32>;
 @group(0) @binding(2) var<storage, read> parts: array<vec4f>;
@@ -25,7 +25,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
   var maximum = LEAST;
   var sum = 0.0;
   var value = vec4f();
-  for (var split = 0u; split <= row.position / (TILE * SPLIT_TILES); split++) {
+  let splits = row.position / (TILE * SPLIT_TILES) - first_key(row.position) / (TILE * SPLIT_TILES);
+  for (var split = 0u; split <= splits; split++) {
     let at = ((split * row_count() + index) * KV_HEADS * GROUP + head) * (DIM4 + 1u);
     let of_split = parts[at + DIM4];
     let m = merge_of(maximum, of_split.x);

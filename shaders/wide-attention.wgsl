@@ -1,11 +1,12 @@
-// out[row, head] = softmax(q · K / sqrt(D)) · V over the row's own positions 0..position      shapes and names as in attention
+// out[row, head] = softmax(q · K * SCALE) · V over the row's own positions 0..position      shapes and names as in attention
 // One workgroup per TILE_ROWS rows, up to HEADS query heads of one kv head, and split of the keys. Rows that follow each other in
 // one sequence are attended together: K and V are read once for all queries of the workgroup. Keys go in tiles of 64 at fixed
 // positions: one key a thread for the scores, one quad of columns a thread for V, so that a row's result depends on nothing but its
 // keys. Dao et al., "FlashAttention", 2022; "Flash-Decoding", 2023; pages: Kwon et al., "PagedAttention", 2023.
 // PARTIAL: `out` gets each split's sum, maximum and divisor for wide-attention-merge. Otherwise one split has all keys.
-// From outside: KV_HEADS, GROUP, DIM4, QKV_STRIDE4, OUT_STRIDE4, PAGES_PER_ROW, SCALE, ROWS, PARTIAL, SPLIT_TILES; lib/step,
-// lib/state, lib/grid, lib/pool-*, lib/softmax.
+// WINDOW and CAP as in attention; splits count from the one that has the first key of a row's window.
+// From outside: KV_HEADS, GROUP, DIM4, QKV_STRIDE4, OUT_STRIDE4, PAGES_PER_ROW, SCALE, CAP, ROWS, PARTIAL, SPLIT_TILES; lib/step,
+// lib/state, lib/grid, lib/pool-*, lib/softcap, lib/softmax, lib/window.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
 @group(0) @binding(1) var<storage, read> blocks: array<u32>;
 @group(0) @binding(2) var<storage, read> state: array<u32>;
@@ -68,7 +69,8 @@ fn load_queries(local: u32, run: Run, first_head: u32, end_head: u32) {
 
 // The scores of this thread's key for every query. Keys past a query's own position are masked.
 fn score(local: u32, run: Run, kv_head: u32, position: u32) {
-  let key = min(position, run.position + run.count - 1u);   // what lies behind is nobody's: it is masked for all
+  // what lies behind is nobody's, as what lies before every window: it is masked for all
+  let key = max(min(position, run.position + run.count - 1u), first_key(run.position));
   let page = blocks[run.block_row * PAGES_PER_ROW + key / PAGE_TOKENS];
   let at = ((page * 2u * KV_HEADS + kv_head) * PAGE_TOKENS + key % PAGE_TOKENS) * DIM4;
   places[local] = at;
@@ -77,7 +79,11 @@ fn score(local: u32, run: Run, kv_head: u32, position: u32) {
     let k = unpack_quad(pool[at + d]);
     for (var query = 0u; query < QUERIES; query++) { found[query] += dot(queries[query * DIM4 + d], k); }
   }
-  for (var query = 0u; query < QUERIES; query++) { scores[query * STRIDE + local] = select(LEAST, checked(found[query] * SCALE), position <= lasts[query]); }
+  for (var query = 0u; query < QUERIES; query++) {
+    var value = found[query] * SCALE;
+    if (CAP > 0.0) { value = softcapped(vec4f(value), CAP).x; }
+    scores[query * STRIDE + local] = select(LEAST, checked(value), position <= lasts[query] && position >= first_key(lasts[query]));
+  }
 }
 
 fn tile_maximum(query: u32) -> f32 {
@@ -116,7 +122,7 @@ fn add_values(d: u32, lane: u32, tile: u32, keys: u32) {
   }
   for (var j = 0u; j < OWN; j++) {
     let query = min(lane + j * LANES, QUERIES - 1u);
-    if (tile <= lasts[query]) {
+    if (tile <= lasts[query] && tile + TILE > first_key(lasts[query])) {
       let m = merge_of(merged[j].maximum, tile_maximum(query));
       let at = query * PIECES;
       let sum = sums[at] + sums[at + 1u] + sums[at + 2u] + sums[at + 3u];
@@ -161,13 +167,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
     let run = run_at(row, end);
     row += run.count;
     let last = run.position + run.count - 1u;
-    let first_key = split * SPLIT_TILES * TILE;
-    var end_key = min(last + 1u, first_key + SPLIT_TILES * TILE);
+    let seen = first_key(run.position);
+    let begin = (seen / (SPLIT_TILES * TILE) + split) * SPLIT_TILES * TILE;
+    var end_key = min(last + 1u, begin + SPLIT_TILES * TILE);
     if (is_inert(row_at(run.row))) { end_key = 0u; }
-    if (PARTIAL && first_key >= end_key) { continue; }
+    if (PARTIAL && begin >= end_key) { continue; }
     load_queries(local, run, first_head, end_head);
     workgroupBarrier();
-    for (var tile = first_key; tile < end_key; tile += TILE) {
+    for (var tile = max(begin, seen / TILE * TILE); tile < end_key; tile += TILE) {
       let keys = min(TILE, last + 1u - tile);
       score(local, run, kv_head, tile + local);
       workgroupBarrier();

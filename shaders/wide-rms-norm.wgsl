@@ -1,6 +1,6 @@
-// y[i] = x[row(i)] / rms(x[row(i)]) * weight      shapes and names as in rms-norm
+// y[i] (+)= x[row(i)] / rms(x[row(i)]) * weight      shapes and names as in rms-norm
 // One workgroup per row.
-// From outside: WIDTH4, STRIDE4, EPSILON, GATHER; lib/step, lib/grid, lib/norm-*, lib/reduce-*.
+// From outside: WIDTH4, STRIDE4, EPSILON, GATHER, ADD; lib/step, lib/grid, lib/norm-*, lib/reduce-*.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4f>;
@@ -24,6 +24,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
   workgroupBarrier();
   let own = norm_of(row);
   for (var k = local; k < WIDTH4; k += WORKGROUP_SIZE) {
-    y[i * STRIDE4 + k] = x[row * STRIDE4 + k] * scale * weight_at(own, k);
+    let value = x[row * STRIDE4 + k] * scale * weight_at(own, k);
+    if (ADD) { y[i * STRIDE4 + k] += value; } else { y[i * STRIDE4 + k] = value; }
   }
 }

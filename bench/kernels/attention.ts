@@ -1,4 +1,4 @@
-import { COMMON, POOL, STATE } from '../../src/kernels/libraries.ts';
+import { ATTENTION, COMMON, POOL, STATE } from '../../src/kernels/libraries.ts';
 import { PAGE_TOKENS, stepConstants } from '../../src/kernels/step-layout.ts';
 import type { AttentionVariant, KernelSet } from '../../src/kernels/variants.ts';
 import { padded } from '../../src/model/shape.ts';
@@ -99,8 +99,10 @@ async function verified(bed: Bed, { model, rows, pagesPerRow, buffers, expected 
       OUT_STRIDE4: outStride / 4,
       PAGES_PER_ROW: pagesPerRow,
       SCALE: { f32: 1 / Math.sqrt(headDim) },
+      WINDOW: 0,
+      CAP: { f32: 0 },
     },
-    libraries: [...COMMON, STATE, POOL.f32],
+    libraries: [...COMMON, STATE, POOL.f32, ...ATTENTION],
     buffers,
     threads: variant.threads({ rows: rows.length, kvHeads, group, headDim, splits: 1 }),
   });

@@ -1,14 +1,14 @@
+import { glu, gluThreads } from '../../src/kernels/glu.ts';
 import { COMMON, PHILOX, POOL, SAMPLER, STATE } from '../../src/kernels/libraries.ts';
 import { rmsNorm, rmsNormThreads } from '../../src/kernels/rms-norm.ts';
 import { ropeKv, ropeKvThreads } from '../../src/kernels/rope-kv.ts';
 import { SAMPLE_CHUNK, sampleChunk, sampleChunkThreads } from '../../src/kernels/sample-chunk.ts';
 import { sampleMerge, sampleMergeThreads } from '../../src/kernels/sample-merge.ts';
-import { siluMul, siluMulThreads } from '../../src/kernels/silu-mul.ts';
 import { PAGE_TOKENS, stepConstants } from '../../src/kernels/step-layout.ts';
 import { padded } from '../../src/model/shape.ts';
+import { glu as gluTwin } from '../../test/reference/glu.ts';
 import { rmsNorm as rmsNormTwin } from '../../test/reference/rms-norm.ts';
-import { ropeKv as ropeKvTwin, ropeTable } from '../../test/reference/rope-kv.ts';
-import { siluMul as siluMulTwin } from '../../test/reference/silu-mul.ts';
+import { plainTurning, ropeKv as ropeKvTwin, ropeTable } from '../../test/reference/rope-kv.ts';
 import { bits, checkClose, checkSame, poison, uniform, type Words } from '../../test/suites/kernel-harness.ts';
 import { stepWords } from '../../test/suites/kernel-step.ts';
 import type { Row } from '../report.ts';
@@ -66,7 +66,7 @@ async function norm(bed: Bed, { name, config }: BenchModel, rows: number): Promi
   rmsNormTwin({ x, weight, rows: rowsAt(rows).map((_, i) => i), width, stride: width, epsilon: 1e-5 }, expected);
   const specialised = {
     kernel: rmsNorm,
-    constants: { ...STEP, WIDTH4: width / 4, STRIDE4: width / 4, EPSILON: { f32: 1e-5 }, GATHER: false },
+    constants: { ...STEP, WIDTH4: width / 4, STRIDE4: width / 4, EPSILON: { f32: 1e-5 }, GATHER: false, ADD: false },
     libraries: COMMON,
     buffers: { step: stepOf(bed, rows), x: bed.buffer('x', bits(x)), weight: bed.buffer('weight', bits(weight)), y },
     threads: rmsNormThreads(rows),
@@ -76,21 +76,21 @@ async function norm(bed: Bed, { name, config }: BenchModel, rows: number): Promi
   return subject(bed, label, specialised, verifying, demand(rows * width, 4, 2 * rows * width + width));
 }
 
-async function silu(bed: Bed, { name, config }: BenchModel, rows: number): Promise<Subject> {
+async function gate(bed: Bed, { name, config }: BenchModel, rows: number): Promise<Subject> {
   const width = config.intermediateSize;
   const gateUp = uniform(3)(rows * 2 * width, 4);
   const before = poison(rows * padded(width), 'output');
   const y = bed.buffer('y', before);
   const expected = numbers(before);
-  siluMulTwin({ gateUp, rows, width, yStride: padded(width) }, expected);
+  gluTwin({ gateUp, activation: 'silu', rows, width, yStride: padded(width) }, expected);
   const specialised = {
-    kernel: siluMul,
-    constants: { ...STEP, WIDTH4: width / 4, GATE_STRIDE4: width / 2, Y_STRIDE4: padded(width) / 4 },
+    kernel: glu,
+    constants: { ...STEP, WIDTH4: width / 4, GATE_STRIDE4: width / 2, Y_STRIDE4: padded(width) / 4, GELU: false, BIAS: false },
     libraries: COMMON,
-    buffers: { step: stepOf(bed, rows), gate_up: bed.buffer('gate and up', bits(gateUp)), y },
-    threads: siluMulThreads(rows, width / 4),
+    buffers: { step: stepOf(bed, rows), gate_up: bed.buffer('gate and up', bits(gateUp)), bias: bed.buffer('bias', new Uint32Array(4)), y },
+    threads: gluThreads(rows, width / 4),
   };
-  const label = `small/${name} silu-mul, ${rows} rows`;
+  const label = `small/${name} glu, ${rows} rows`;
   const verifying = { what: label, written: y, before, expected, rowLength: padded(width) };
   return subject(bed, label, specialised, verifying, demand(rows * width, 10, 3 * rows * width));
 }
@@ -102,18 +102,23 @@ async function rope(bed: Bed, { name, config }: BenchModel, rows: number): Promi
   const blocks = Uint32Array.from({ length: rows * pagesPerRow }, (_, i) => i);
   const before = bits(uniform(4)(rows * width, 1));
   const qkv = bed.buffer('qkv', before);
+  const turning = plainTurning(headDim, THETA);
   const pool = poison(blocks.length * 2 * kvHeads * PAGE_TOKENS * headDim, 'output');
   const expected = numbers(before);
-  ropeKvTwin({ heads, kvHeads, headDim, blocks, pagesPerRow, rows: rowsAt(rows), theta: THETA }, expected, numbers(pool));
+  ropeKvTwin({ heads, kvHeads, headDim, blocks, pagesPerRow, rows: rowsAt(rows), turning }, expected, numbers(pool));
   const specialised = {
     kernel: ropeKv,
-    constants: { ...STEP, HEADS: heads, KV_HEADS: kvHeads, DIM4: headDim / 4, QKV_STRIDE4: width / 4, PAGES_PER_ROW: pagesPerRow },
+    constants: {
+      ...{ ...STEP, HEADS: heads, KV_HEADS: kvHeads, DIM4: headDim / 4, ROTARY8: headDim / 8 },
+      ...{ QKV_STRIDE4: width / 4, PAGES_PER_ROW: pagesPerRow, BIAS: false },
+    },
     libraries: [...COMMON, STATE, POOL.f32],
     buffers: {
       step: stepOf(bed, rows),
-      rope: bed.buffer('rope', bits(Float32Array.from(ropeTable(headDim, THETA, rows)))),
+      rope: bed.buffer('rope', bits(Float32Array.from(ropeTable(turning, rows)))),
       blocks: bed.buffer('blocks', blocks),
       state: bed.buffer('state', new Uint32Array(2 * rows)),
+      bias: bed.buffer('bias', new Uint32Array(4)),
       qkv,
       pool: bed.buffer('pool', pool),
     },
@@ -177,7 +182,7 @@ export async function smallRows(bench: Bench): Promise<Row[]> {
   for (const model of MODELS) {
     const subjects: Subject[] = [];
     for (const count of ROW_COUNTS) {
-      for (const kernel of [norm, rope, silu]) subjects.push(await kernel(bench.bed, model, count));
+      for (const kernel of [norm, rope, gate]) subjects.push(await kernel(bench.bed, model, count));
       subjects.push(...(await sampler(bench.bed, model, count)));
     }
     rows.push(...(await rowsOfSubjects(bench, subjects)));

@@ -14,10 +14,20 @@ import { createClock, timeCandidates, type Clock } from './kernel-timing.ts';
 import type { KernelStats } from './report-types.ts';
 import type { GpuProvider } from './types.ts';
 
-/** The number types that are looked at; the shape of heads is that of the small model. */
+/** What families differ in; the shape of heads is that of the small model. */
+const FAMILIES: Omit<CaseTypes, 'weights' | 'pool'> = {
+  ...{ group: 2, headDim: 32, norms: 'around' },
+  attention: [
+    { window: 'no', cap: 'no' },
+    { window: 'yes', cap: 'no' },
+    { window: 'yes', cap: 'yes' },
+  ],
+};
+
+/** The number types that are looked at. */
 const TYPES: Readonly<Record<'exact' | 'half', CaseTypes>> = {
-  exact: { weights: ['f32'], pool: 'f32', group: 2, headDim: 32 },
-  half: { weights: ['f16', 'q8', 'q4'], pool: 'f16', group: 2, headDim: 32 },
+  exact: { ...FAMILIES, weights: ['f32'], pool: 'f32' },
+  half: { ...FAMILIES, weights: ['f16', 'q8', 'q4'], pool: 'f16' },
 };
 
 /** One part of an examination, and what it is called while it runs. */
@@ -129,7 +139,7 @@ function timingCases(): readonly KernelCase[] {
     expandCase('f16', eight),
     attentionCase({ ...attention, items: decode }),
     attentionCase({ ...attention, items: [rowsOf(0, 64, 64)] }),
-    normCase({ width: 256, items: decode, gathers: [] }),
+    normCase({ width: 256, items: decode, gathers: [], output: 'replace' }),
   ];
 }
 

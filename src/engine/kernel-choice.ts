@@ -50,8 +50,11 @@ export function caseTypes(
   precision: 'exact' | 'half',
   quantize: Quantization | undefined,
 ): CaseTypes {
-  const { heads, kvHeads, headDim } = config;
-  const rest = { pool: precision === 'exact' ? 'f32' : 'f16', group: heads / kvHeads, headDim } as const;
+  const { heads, kvHeads, headDim, norms, attentionCap, layerKinds } = config;
+  const cap = attentionCap > 0 ? 'yes' : 'no';
+  const windows = new Set(layerKinds.map(({ window }) => (window === Infinity ? 'no' : 'yes')));
+  const attention = [...windows].sort().map((window) => ({ window, cap }) as const);
+  const rest = { pool: precision === 'exact' ? 'f32' : 'f16', group: heads / kvHeads, headDim, attention, norms } as const;
   return { ...rest, weights: planeTypes(files, { precision, quantize, halves: halvesOn(gpu, files) }) };
 }
 

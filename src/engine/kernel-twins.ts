@@ -153,11 +153,15 @@ export interface AttentionTwin {
   readonly width: number;
   readonly pool: Numbers;
   readonly scale: number;
+  /** Keys that a row sees, its own included; 0: all before it. */
+  readonly window: number;
+  /** cap · tanh(score / cap); 0: none. */
+  readonly cap: number;
   readonly outStride: number;
 }
 
 export function attentionTwin(twin: AttentionTwin, before: Words): Words {
-  const { words, layout, rows, done, kvHeads, group, headDim, qkv, width, pool, scale, outStride } = twin;
+  const { words, layout, rows, done, kvHeads, group, headDim, qkv, width, pool, scale, window, cap, outStride } = twin;
   const result = before.slice();
   const out = new Float32Array(result.buffer);
   const half = kvHeads * 16 * headDim;
@@ -166,12 +170,14 @@ export function attentionTwin(twin: AttentionTwin, before: Words): Words {
     for (let head = 0; head < kvHeads * group; head++) {
       const sums = new Float64Array(headDim);
       let total = 0;
-      const keys = Array.from({ length: done.includes(blockRow) ? 0 : position + 1 }, (_, key) => {
+      const first = window === 0 ? 0 : Math.max(0, position + 1 - window);
+      const keys = Array.from({ length: done.includes(blockRow) ? 0 : position + 1 - first }, (_, i) => {
+        const key = first + i;
         const page = twin.blocks[blockRow * twin.pagesPerRow + (key >> 4)]!;
         const k = ((page * 2 * kvHeads + Math.floor(head / group)) * 16 + (key & 15)) * headDim;
         let score = 0;
         for (let d = 0; d < headDim; d++) score += qkv[row * width + head * headDim + d]! * pool[k + d]!;
-        return { k, score: score * scale };
+        return { k, score: cap > 0 ? cap * Math.tanh((score * scale) / cap) : score * scale };
       });
       const top = Math.max(...keys.map(({ score }) => score));
       for (const { k, score } of keys) {
@@ -193,15 +199,20 @@ export interface NormTwin {
   readonly width: number;
   readonly stride: number;
   readonly epsilon: number;
+  /** `add`: to what y holds. */
+  readonly output: 'replace' | 'add';
 }
 
-export function normTwin({ x, weight, rows, width, stride, epsilon }: NormTwin, before: Words): Words {
+export function normTwin({ x, weight, rows, width, stride, epsilon, output }: NormTwin, before: Words): Words {
   const words = before.slice();
   const y = new Float32Array(words.buffer);
   for (const [at, row] of rows.entries()) {
     let squares = 0;
     for (let k = 0; k < width; k++) squares += x[row * stride + k]! ** 2;
-    for (let k = 0; k < width; k++) y[at * stride + k] = (x[row * stride + k]! * weight[k]!) / Math.sqrt(squares / width + epsilon);
+    for (let k = 0; k < width; k++) {
+      const value = (x[row * stride + k]! * weight[k]!) / Math.sqrt(squares / width + epsilon);
+      y[at * stride + k] = output === 'add' ? y[at * stride + k]! + value : value;
+    }
   }
   return words;
 }

@@ -7,7 +7,10 @@ import type { ProfiledKernel } from './profile-report.ts';
 
 /** What a step computes, in numbers. */
 export interface StepWork {
-  readonly config: Pick<ModelConfig, 'hiddenSize' | 'intermediateSize' | 'heads' | 'kvHeads' | 'headDim' | 'vocabSize'>;
+  readonly config: Pick<
+    ModelConfig,
+    'hiddenSize' | 'intermediateSize' | 'heads' | 'kvHeads' | 'headDim' | 'vocabSize' | 'norms' | 'layerKinds'
+  >;
   readonly shape: Pick<ModelShape, 'groups' | 'table'>;
   readonly poolType: PoolType;
   /** The base's matrices in the order in which a step multiplies them, cut as they lie on the device; the head's come last. */
@@ -45,7 +48,7 @@ export const PART_OF_GROUP = { qkv: 'qkv', o: 'o', gateUp: 'gate and up', down: 
 /** Rows and outputs of the best register tile that was tried for base matmuls. */
 const TILE = 8;
 
-type Role = 'matmul' | 'shrink' | 'expand' | 'norm' | 'merge' | 'attention' | 'rope' | 'gate' | 'embed' | 'sample' | 'none';
+type Role = 'matmul' | 'shrink' | 'expand' | 'norm' | 'merge' | 'attention' | 'rope' | 'gate' | 'sum' | 'embed' | 'cap' | 'sample' | 'none';
 
 /** By label; the first that fits. Kernels that only pick up what others left have no work of their own to speak of. */
 const ROLES: readonly (readonly [RegExp, Role])[] = [
@@ -56,8 +59,10 @@ const ROLES: readonly (readonly [RegExp, Role])[] = [
   [/attention-merge/, 'merge'],
   [/attention/, 'attention'],
   [/^rope/, 'rope'],
-  [/^silu/, 'gate'],
+  [/^glu/, 'gate'],
+  [/^add-rows/, 'sum'],
   [/^embed/, 'embed'],
+  [/^softcap/, 'cap'],
   [/^sample-chunk/, 'sample'],
   [/^sample-/, 'none'],
 ];
@@ -83,7 +88,7 @@ export function demandsOf(labels: readonly string[], work: StepWork): DispatchDe
     matmul: planes.length,
     shrink: inLayers,
     expand: inLayers,
-    norm: 2 * layers + (work.logitRows > 0 ? 1 : 0),
+    norm: (work.config.norms === 'around' ? 4 : 2) * layers + (work.logitRows > 0 ? 1 : 0),
     attention: layers,
   };
   for (const [role, number] of Object.entries(wanted) as [Role, number][]) {
@@ -98,18 +103,22 @@ export function demandsOf(labels: readonly string[], work: StepWork): DispatchDe
       const group = groups[index % groups.length]!;
       return { part: PART_OF_GROUP[group.name], demand: lora(work, group, Math.floor(index / groups.length), role) };
     }
-    return { part: undefined, demand: other(role, work, { isLast: index === count(role) - 1, dispatches: count(role) }) };
+    return { part: undefined, demand: other(role, work, { index, dispatches: count(role) }) };
   });
 }
 
-function other(role: Role, work: StepWork, at: { readonly isLast: boolean; readonly dispatches: number }): Demand {
+/** `index`: the how manieth of so many dispatches of the role it is. */
+function other(role: Role, work: StepWork, at: { readonly index: number; readonly dispatches: number }): Demand {
   const { config, rows, logitRows, samplers } = work;
   const { hiddenSize, intermediateSize, heads, kvHeads, headDim, vocabSize } = config;
-  if (role === 'norm') return elementwise((at.isLast && logitRows > 0 ? logitRows : rows) * hiddenSize, 4, 2);
-  if (role === 'attention') return attention(work);
+  const isLast = at.index === at.dispatches - 1;
+  if (role === 'norm') return elementwise((isLast && logitRows > 0 ? logitRows : rows) * hiddenSize, 4, 2);
+  if (role === 'attention') return attention(work, at.index);
   if (role === 'rope') return elementwise(rows * (heads + 2 * kvHeads) * headDim, 4, 2);
   if (role === 'gate') return elementwise(rows * intermediateSize, 10, 3);
+  if (role === 'sum') return elementwise(rows * hiddenSize, 1, 3);
   if (role === 'embed') return elementwise((rows * hiddenSize) / at.dispatches, 0, 2);
+  if (role === 'cap') return elementwise(logitRows * vocabSize, 8, 2);
   if (role === 'sample') return elementwise(samplers * vocabSize, 1, 1);
   return elementwise(0, 0, 0);
 }
@@ -160,16 +169,19 @@ function lora({ shape, poolType, adapters }: StepWork, group: Group, layer: numb
   return sum;
 }
 
-/** Keys and values of each sequence once; a load of them serves four rows of a sequence, where it has several. */
-function attention({ config, poolType, positions, sequences }: StepWork): Demand {
+/** Keys and values of each sequence once, as far as the layer's window reaches; a load of them serves four rows of a sequence, where it has several. */
+function attention({ config, poolType, positions, sequences }: StepWork, layer: number): Demand {
   const { heads, kvHeads, headDim } = config;
+  const { window } = config.layerKinds[layer]!;
   const poolBytes = BYTES_OF_POOL[poolType];
-  const keys = positions.reduce((sum, position) => sum + position + 1, 0);
-  const contexts = new Map<number, number>();
+  const first = (position: number): number => Math.max(0, position + 1 - window);
+  const keys = positions.reduce((sum, position) => sum + position + 1 - first(position), 0);
+  const contexts = new Map<number, { readonly from: number; readonly to: number }>();
   for (const [i, position] of positions.entries()) {
-    contexts.set(sequences[i]!, Math.max(contexts.get(sequences[i]!) ?? 0, position + 1));
+    const { from, to } = contexts.get(sequences[i]!) ?? { from: Infinity, to: 0 };
+    contexts.set(sequences[i]!, { from: Math.min(from, first(position)), to: Math.max(to, position + 1) });
   }
-  const kept = [...contexts.values()].reduce((a, b) => a + b, 0);
+  const kept = [...contexts.values()].reduce((sum, { from, to }) => sum + to - from, 0);
   const shared = contexts.size < positions.length ? 4 : 1;
   return {
     flops: 4 * keys * heads * headDim,

@@ -7,7 +7,7 @@ import { STEP_CONSTANTS } from './step-layout.ts';
 /** What every form of attention in one dispatch takes (see attention.wgsl). */
 export const ATTENTION_CONSTANTS: readonly string[] = [
   ...STEP_CONSTANTS,
-  ...['KV_HEADS', 'GROUP', 'DIM4', 'QKV_STRIDE4', 'OUT_STRIDE4', 'PAGES_PER_ROW', 'SCALE'],
+  ...['KV_HEADS', 'GROUP', 'DIM4', 'QKV_STRIDE4', 'OUT_STRIDE4', 'PAGES_PER_ROW', 'SCALE', 'WINDOW', 'CAP'],
 ];
 
 /** Queries (a head of a row each) of one thread at most, rows that they may be of, and threads that share what they read. */

@@ -6,7 +6,7 @@ export const embed = defineKernel({
   label: 'embed',
   source,
   buffers: { step: 'read', weights: 'read', state: 'read', x: 'read_write' },
-  constants: [...STEP_CONSTANTS, 'VOCABULARY', 'FIRST', 'COUNT', 'WIDTH8', 'SCALES_AT'],
+  constants: [...STEP_CONSTANTS, 'VOCABULARY', 'FIRST', 'COUNT', 'WIDTH8', 'SCALES_AT', 'SCALE'],
 });
 
 /** One thread per row and 8 columns. */

@@ -7,8 +7,10 @@ import poolF16 from '../../shaders/lib/pool-f16.wgsl?raw';
 import poolF32 from '../../shaders/lib/pool-f32.wgsl?raw';
 import reduceMemory from '../../shaders/lib/reduce-memory.wgsl?raw';
 import sampler from '../../shaders/lib/sampler.wgsl?raw';
+import softcap from '../../shaders/lib/softcap.wgsl?raw';
 import state from '../../shaders/lib/state.wgsl?raw';
 import step from '../../shaders/lib/step.wgsl?raw';
+import window from '../../shaders/lib/window.wgsl?raw';
 import weightsBf16 from '../../shaders/lib/weights-bf16.wgsl?raw';
 import weightsF16 from '../../shaders/lib/weights-f16.wgsl?raw';
 import weightsF32 from '../../shaders/lib/weights-f32.wgsl?raw';
@@ -118,4 +120,8 @@ export const POOL: Readonly<Record<PoolType, string>> = { f32: poolF32, f16: poo
 export const DESCRIPTORS: string = descriptors;
 export const PHILOX: string = philox;
 export const SAMPLER: string = sampler;
+export const SOFTCAP: string = softcap;
+/** What every attention kernel has besides what it reads keys with; the merge of splits has the second alone. */
+export const ATTENTION: readonly string[] = [softcap, window];
+export const WINDOW: string = window;
 export const STATE: string = state;

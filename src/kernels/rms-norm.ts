@@ -7,7 +7,15 @@ import { STEP_CONSTANTS } from './step-layout.ts';
 /** What the form for saved norms reads, and the base's does not. */
 const SAVED = { NORM_AT: 0, SITES_IN_MODEL: 0 } as const;
 /** What every norm takes. */
-export const NORM_CONSTANTS: readonly string[] = [...STEP_CONSTANTS, 'WIDTH4', 'STRIDE4', 'EPSILON', 'GATHER', ...Object.keys(SAVED)];
+export const NORM_CONSTANTS: readonly string[] = [
+  ...STEP_CONSTANTS,
+  'WIDTH4',
+  'STRIDE4',
+  'EPSILON',
+  'GATHER',
+  'ADD',
+  ...Object.keys(SAVED),
+];
 /** What makes a norm that of the base. */
 export const BASE_NORM = { ownConstants: SAVED, ownLibraries: [normBase] };
 

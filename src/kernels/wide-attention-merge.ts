@@ -6,7 +6,7 @@ export const wideAttentionMerge = defineKernel({
   label: 'wide-attention-merge',
   source,
   buffers: { step: 'read', state: 'read', parts: 'read', out: 'read_write' },
-  constants: [...STEP_CONSTANTS, 'KV_HEADS', 'GROUP', 'DIM4', 'OUT_STRIDE4', 'SPLIT_TILES'],
+  constants: [...STEP_CONSTANTS, 'KV_HEADS', 'GROUP', 'DIM4', 'OUT_STRIDE4', 'SPLIT_TILES', 'WINDOW'],
 });
 
 /** One thread per row, query head and 4 columns. */

@@ -16,6 +16,8 @@ export const wideAttention = defineKernel({
     'OUT_STRIDE4',
     'PAGES_PER_ROW',
     'SCALE',
+    'WINDOW',
+    'CAP',
     'ROWS',
     'PARTIAL',
     'SPLIT_TILES',

@@ -2,7 +2,7 @@ import type { Buffers } from '../gpu/buffers.ts';
 import { BIN_WORDS, FILTER_CHUNK, FILTER_STAGES, TRAIL_WORDS } from '../kernels/sample-digit.ts';
 import { SAMPLE_CHUNK } from '../kernels/sample-chunk.ts';
 import { PAGE_TOKENS, type StepLayout } from '../kernels/step-layout.ts';
-import type { ModelConfig } from './config.ts';
+import type { ModelConfig, Rope } from './config.ts';
 import { padded, type ModelShape } from './shape.ts';
 
 /** Buffers that a step writes and reads. All f32 but step, blocks, state, best and ids, which are u32. */
@@ -29,8 +29,8 @@ export interface Activations {
   readonly best: GPUBuffer;
   readonly chunks: number;
   readonly ids: GPUBuffer;
-  /** cos and sin by position: `[positions][cos | sin][headDim / 2]`. */
-  readonly rope: GPUBuffer;
+  /** Of each of the config's ropes: cos and sin by position, `[positions][cos | sin][dimensions / 2]`. */
+  readonly ropes: readonly GPUBuffer[];
 }
 
 export interface FilterBuffers {
@@ -93,21 +93,23 @@ export function createActivations(
     best: buffers.storage('sampler candidates', samplers * chunks * 16),
     chunks,
     ids: buffers.storage('sampled ids', samplers * 4),
-    rope: floats('rope', contextLength, config.headDim),
+    ropes: config.ropes.map(({ dimensions }) => floats('rope', contextLength, dimensions)),
   };
 }
 
-/** cos and sin of every position and pair, in double before they are rounded: f32 angles drift with the position. */
-export function ropeTable(config: ModelConfig, positions: number): Float32Array<ArrayBuffer> {
-  const { headDim, ropes } = config;
-  const { frequencies } = ropes[0]!;
-  const half = headDim / 2;
-  const table = new Float32Array(positions * headDim);
+/**
+ * cos and sin of every position and pair, times the rope's factor, in double before they are rounded: f32 angles drift with the position.
+ * `positions` is the served length, which decides on LongRoPE's frequencies once for all of them.
+ */
+export function ropeTable({ dimensions, frequencies, long, factor }: Rope, positions: number): Float32Array<ArrayBuffer> {
+  const served = long && positions > long.original ? long.frequencies : frequencies;
+  const half = dimensions / 2;
+  const table = new Float32Array(positions * dimensions);
   for (let pair = 0; pair < half; pair++) {
-    const frequency = frequencies[pair]!;
+    const frequency = served[pair]!;
     for (let position = 0; position < positions; position++) {
-      table[position * headDim + pair] = Math.cos(position * frequency);
-      table[position * headDim + half + pair] = Math.sin(position * frequency);
+      table[position * dimensions + pair] = factor * Math.cos(position * frequency);
+      table[position * dimensions + half + pair] = factor * Math.sin(position * frequency);
     }
   }
   return table;

@@ -1,8 +1,8 @@
 import type { Dispatch } from '../gpu/pipelines.ts';
-import { COMMON, POOL, STATE } from '../kernels/libraries.ts';
-import { ropeKv, ropeKvThreads } from '../kernels/rope-kv.ts';
+import { ATTENTION, COMMON, POOL, STATE, WINDOW } from '../kernels/libraries.ts';
 import { PAGE_TOKENS } from '../kernels/step-layout.ts';
 import type { AttentionVariant, AttentionWork } from '../kernels/variants.ts';
+import { ropeLaunch } from './forward-rope.ts';
 import { constants, fixed, type ForwardParts, type Launch } from './launch.ts';
 import type { Plan } from './plan.ts';
 import { padded } from './shape.ts';
@@ -16,14 +16,8 @@ const PREFILL_ROWS = 4;
 
 /** K and V of a step's rows into their pages, then attention over the pages: two dispatches, three where keys are split. */
 export async function attend(parts: ForwardParts, layer: number): Promise<Launch[]> {
-  const { pipelines, kernels, config, activations: a, pool, poolType } = parts;
-  const { heads, kvHeads, headDim } = config;
-  const write = await pipelines.get(ropeKv, {
-    constants: constants(parts, { ...shapeOf(parts), HEADS: heads }),
-    libraries: [...COMMON, STATE, POOL[poolType]],
-  });
-  const buffers = { step: a.step, blocks: a.blocks, state: a.state, qkv: a.qkv, pool: pool.layers[layer]! };
-  const writing = fixed(pipelines.bind(write, { ...buffers, rope: a.rope }), (plan) => ropeKvThreads(plan.rows, kvHeads, headDim));
+  const { kernels } = parts;
+  const writing = await ropeLaunch(parts, layer);
   const whole = await readingForm(parts, layer, kernels.attention);
   const prefill = kernels.attentionPrefill && (await readingForm(parts, layer, kernels.attentionPrefill));
   const split = await splitForm(parts, layer);
@@ -42,22 +36,30 @@ interface Reading {
   readonly threads: (plan: Plan) => number;
 }
 
-const shapeOf = ({ config, shape, activations: a }: ForwardParts) => ({
-  KV_HEADS: config.kvHeads,
-  DIM4: config.headDim / 4,
-  QKV_STRIDE4: shape.groups.qkv.outWidth / 4,
-  PAGES_PER_ROW: a.pagesPerRow,
-});
+/** Positions that a row of this layer sees; 0: all that there can be. */
+function windowOf({ config, activations: a }: ForwardParts, layer: number): number {
+  const { window } = config.layerKinds[layer]!;
+  return window < a.pagesPerRow * PAGE_TOKENS ? window : 0;
+}
 
-const readingConstants = (parts: ForwardParts) => {
-  const { heads, kvHeads, headDim } = parts.config;
+const readingConstants = (parts: ForwardParts, layer: number) => {
+  const { config, shape, activations: a } = parts;
+  const { heads, kvHeads, headDim } = config;
   return {
-    ...shapeOf(parts),
+    KV_HEADS: kvHeads,
+    DIM4: headDim / 4,
+    QKV_STRIDE4: shape.groups.qkv.outWidth / 4,
+    PAGES_PER_ROW: a.pagesPerRow,
     GROUP: heads / kvHeads,
     OUT_STRIDE4: padded(heads * headDim) / 4,
-    SCALE: { f32: 1 / Math.sqrt(headDim) },
+    SCALE: { f32: config.attentionScale },
+    WINDOW: windowOf(parts, layer),
+    CAP: { f32: config.attentionCap },
   };
 };
+
+/** What a kernel that reads keys is given besides its own. */
+const readingLibraries = ({ poolType }: ForwardParts): readonly string[] => [...COMMON, STATE, POOL[poolType], ...ATTENTION];
 
 function workOf({ config }: ForwardParts, { rows }: Plan, splits: number): AttentionWork {
   const { heads, kvHeads, headDim } = config;
@@ -65,10 +67,10 @@ function workOf({ config }: ForwardParts, { rows }: Plan, splits: number): Atten
 }
 
 async function readingForm(parts: ForwardParts, layer: number, { kernel, threads }: AttentionVariant): Promise<Reading> {
-  const { pipelines, activations: a, pool, poolType } = parts;
+  const { pipelines, activations: a, pool } = parts;
   const pipeline = await pipelines.get(kernel, {
-    constants: constants(parts, readingConstants(parts)),
-    libraries: [...COMMON, STATE, POOL[poolType]],
+    constants: constants(parts, readingConstants(parts, layer)),
+    libraries: readingLibraries(parts),
   });
   const buffers = { step: a.step, blocks: a.blocks, state: a.state, qkv: a.qkv, pool: pool.layers[layer]!, out: a.attended };
   return { dispatch: pipelines.bind(pipeline, buffers), threads: (plan) => threads(workOf(parts, plan, 1)) };
@@ -76,26 +78,30 @@ async function readingForm(parts: ForwardParts, layer: number, { kernel, threads
 
 /**
  * Attention with its keys split. What the splits come to lies in the buffer of gate and up, which nothing else uses between the
- * projections before and after: as many splits as it has room for. Undefined where the kernels do not split, or there is no room.
+ * projections before and after: as many splits as it has room for. Undefined where the kernels do not split, or there is no room. A window is cut from the split of its
+ * first key on: few splits, however long the context.
  */
 async function splitForm(parts: ForwardParts, layer: number) {
-  const { pipelines, kernels, config, activations: a, pool, poolType } = parts;
+  const { pipelines, kernels, config, activations: a, pool } = parts;
   const { attentionSplit } = kernels;
   if (!attentionSplit) return undefined;
   const { split, merge, mostRows, partQuads } = attentionSplit;
-  const tiles = Math.ceil((a.pagesPerRow * PAGE_TOKENS) / TILE);
-  const room = Math.floor(a.gateUp.size / (mostRows * partQuads(config) * 16));
-  const splitTiles = Math.ceil(tiles / Math.min(room, MOST_SPLITS));
+  const { KV_HEADS, GROUP, DIM4, OUT_STRIDE4, WINDOW: window, ...rest } = readingConstants(parts, layer);
+  const tiles = Math.ceil((window || a.pagesPerRow * PAGE_TOKENS) / TILE);
+  const room = Math.min(MOST_SPLITS, Math.floor(a.gateUp.size / (mostRows * partQuads(config) * 16)));
+  // a window may begin and end inside a split
+  const splitTiles = Math.ceil(tiles / (window === 0 ? room : Math.max(room - 1, 0)));
   if (splitTiles >= tiles) return undefined;
-  const { KV_HEADS, GROUP, DIM4, OUT_STRIDE4, ...rest } = readingConstants(parts);
-  const shared = { KV_HEADS, GROUP, DIM4, OUT_STRIDE4, SPLIT_TILES: splitTiles };
+  const shared = { KV_HEADS, GROUP, DIM4, OUT_STRIDE4, WINDOW: window, SPLIT_TILES: splitTiles };
   const splitting = await pipelines.get(split.kernel, {
     constants: constants(parts, { ...shared, ...rest }),
-    libraries: [...COMMON, STATE, POOL[poolType]],
+    libraries: readingLibraries(parts),
   });
-  const merging = await pipelines.get(merge.kernel, { constants: constants(parts, shared), libraries: [...COMMON, STATE] });
+  const merging = await pipelines.get(merge.kernel, { constants: constants(parts, shared), libraries: [...COMMON, STATE, WINDOW] });
   const { step, blocks, state, qkv } = a;
-  const splits = (plan: Plan): number => Math.ceil(plan.keys / (TILE * splitTiles));
+  const span = TILE * splitTiles;
+  const most = window === 0 ? Infinity : Math.ceil((window - 1) / span) + 1;
+  const splits = (plan: Plan): number => Math.min(most, Math.ceil(plan.keys / span));
   return {
     serves: (plan: Plan): boolean => plan.rows <= mostRows && splits(plan) > 1,
     split: {

@@ -2,48 +2,71 @@ import { entriesOf, TRAITS } from '../adapters/sites.ts';
 import { loadPart } from '../errors.ts';
 import type { Bound } from '../gpu/pipelines.ts';
 import { embed, embedThreads } from '../kernels/embed.ts';
+import { glu, gluThreads } from '../kernels/glu.ts';
 import { COMMON, DESCRIPTORS, planeLayout, POOL, STATE, WEIGHTS } from '../kernels/libraries.ts';
 import { SPLIT_COLUMNS } from '../kernels/lora-shrink.ts';
 import type { ExpandVariant, ShrinkVariant } from '../kernels/variants.ts';
-import { siluMul, siluMulThreads } from '../kernels/silu-mul.ts';
 import { attend } from './forward-attention.ts';
 import { sampleLaunches } from './forward-sample.ts';
 import { constants, fixed, type ForwardParts, type Launch } from './launch.ts';
 import type { Plan } from './plan.ts';
-import { padded, type Group } from './shape.ts';
 import type { Plane } from './planes.ts';
+import { padded, type Group } from './shape.ts';
 
-/** The network of a Llama-shaped decoder from top to bottom, as the launches of one step. (rows, hidden) flows through `x`. */
+/**
+ * The network of a decoder from top to bottom, as the launches of one step. (rows, hidden) flows through `x`. What a config does not ask
+ * for (norms after a block, biases, caps) is no launch and costs nothing.
+ */
 export async function buildForward(parts: ForwardParts): Promise<Launch[]> {
-  const { shape, weights, activations: a } = parts;
+  const { config, shape, weights, activations: a } = parts;
   const { qkv, o, gateUp, down } = shape.groups;
+  const around = config.norms === 'around';
+  const way = around ? 'scratch' : 'add';
   const launches: Launch[] = [];
   const add = (...more: readonly Launch[]): void => void launches.push(...more);
 
   add(...(await embedLaunches(parts)));
   for (const [index, layer] of weights.layers.entries()) {
-    // attention: x += o(attend(rope(qkv(norm(x)))))
-    add(await norm(parts, a.x, layer.inputNorm, a.normed, index, 'input_layernorm'));
-    add(...(await project(parts, index, layer.qkv, qkv, a.normed, a.qkv, 'replace')));
+    const { inputNorm, oBias, attentionNorm, postNorm, gateUpBias, downBias, feedForwardNorm } = layer;
+    // attention: x += o(attend(rope(qkv(norm(x))))), the sum's right side normed where the config has norms around
+    const attentionEnd = { plane: layer.o, group: o, x: a.attended, bias: oBias, norm: attentionNorm, module: 'post_attention_layernorm' };
+    add(await norm(parts, { x: a.x, weight: inputNorm, y: a.normed, layer: index, module: 'input_layernorm' }));
+    add(...(await project(parts, index, layer.qkv, qkv, a.normed, { y: a.qkv, stride: qkv.outWidth, output: 'replace' })));
     add(...(await attend(parts, index)));
-    add(...(await project(parts, index, layer.o, o, a.attended, a.x, 'add')));
-    // feed-forward: x += down(silu(gate(norm(x))) * up(norm(x)))
-    add(await norm(parts, a.x, layer.postNorm, a.normed, index, 'post_attention_layernorm'));
-    add(...(await project(parts, index, layer.gateUp, gateUp, a.normed, a.gateUp, 'replace')));
-    add(await gate(parts));
-    add(...(await project(parts, index, layer.down, down, a.gated, a.x, 'add')));
+    add(...(await intoResidual(parts, index, attentionEnd, way)));
+    // feed-forward: x += down(act(gate(norm(x))) * up(norm(x))), normed likewise
+    const module = around ? 'pre_feedforward_layernorm' : 'post_attention_layernorm';
+    const end = { plane: layer.down, group: down, x: a.gated, bias: downBias, norm: feedForwardNorm, module: 'post_feedforward_layernorm' };
+    add(await norm(parts, { x: a.x, weight: postNorm, y: a.normed, layer: index, module }));
+    add(...(await project(parts, index, layer.gateUp, gateUp, a.normed, { y: a.gateUp, stride: gateUp.outWidth, output: 'replace' })));
+    add(await gate(parts, gateUpBias));
+    add(...(await intoResidual(parts, index, end, way)));
   }
   // logits of the rows that need them, then one token a sampler
-  add(await norm(parts, a.x, weights.finalNorm, a.heads, weights.layers.length, '', 'logit rows'));
-  add(...(await matmul(parts, weights.head, a.heads, a.logits, a.logitsStride, 'replace', 'logit rows')));
+  const last = { layer: weights.layers.length, module: '' };
+  add(await norm(parts, { x: a.x, weight: weights.finalNorm, y: a.heads, rows: 'logit rows', ...last }));
+  add(...(await matmul(parts, weights.head, a.heads, { y: a.logits, stride: a.logitsStride, output: 'replace', rows: 'logit rows' })));
+  if (config.logitCap > 0) add(await (await rarely()).capLogits(parts));
   add(...(await sampleLaunches(parts)));
   return launches;
 }
 
-type Rows = 'batch rows' | 'logit rows';
-
 /** What is left out of steps and models in which every adapter is low-rank pairs in the layers. */
 const ownParts = () => loadPart(() => import('./forward-own.ts'));
+
+/** Launches that few families have. */
+const rarely = (): Promise<typeof import('./forward-rarely.ts')> => loadPart(() => import('./forward-rarely.ts'));
+
+type Rows = 'batch rows' | 'logit rows';
+
+/** Where a matmul's outputs go: rows of `stride` numbers, which they replace or are added to. */
+interface Target {
+  readonly y: GPUBuffer;
+  readonly stride: number;
+  readonly output: 'replace' | 'add';
+  /** Default: batch rows. */
+  readonly rows?: Rows;
+}
 
 async function embedLaunches(parts: ForwardParts): Promise<Launch[]> {
   const { pipelines, config, weights, activations: a } = parts;
@@ -58,6 +81,7 @@ async function embedLaunches(parts: ForwardParts): Promise<Launch[]> {
           COUNT: rows,
           WIDTH8: width8,
           SCALES_AT: planeLayout(type, Math.ceil(rows / 4) * 4, width8 * 8).scalesAtWord,
+          SCALE: { f32: config.embeddingScale },
         }),
         libraries: [...COMMON, STATE, WEIGHTS[type]],
       });
@@ -67,16 +91,20 @@ async function embedLaunches(parts: ForwardParts): Promise<Launch[]> {
   );
 }
 
-/** A norm; `layer` and `module` are its place in the site table, the last layer's number plus one for the norm behind it. */
-async function norm(
-  parts: ForwardParts,
-  x: GPUBuffer,
-  weight: GPUBuffer,
-  y: GPUBuffer,
-  layer: number,
-  module: string,
-  rows: Rows = 'batch rows',
-): Promise<Launch> {
+interface Norm {
+  readonly x: GPUBuffer;
+  readonly weight: GPUBuffer;
+  readonly y: GPUBuffer;
+  /** Its place in the site table; the last layer's number plus one for the norm behind it. */
+  readonly layer: number;
+  readonly module: string;
+  /** Default: batch rows. */
+  readonly rows?: Rows;
+  /** What becomes of the normed rows in y; default: they replace what it holds. */
+  readonly output?: Target['output'];
+}
+
+async function norm(parts: ForwardParts, { x, weight, y, layer, module, rows, output }: Norm): Promise<Launch> {
   const { pipelines, kernels, config, activations: a, shape } = parts;
   const { kernel, threads } = kernels.rmsNorm;
   const own = {
@@ -84,6 +112,7 @@ async function norm(
     STRIDE4: padded(config.hiddenSize) / 4,
     EPSILON: { f32: config.normEpsilon },
     GATHER: rows === 'logit rows',
+    ADD: output === 'add',
   };
   const pipeline = await pipelines.get(kernel, { constants: constants(parts, own), libraries: COMMON });
   const dispatch = pipelines.bind(pipeline, { step: a.step, x, weight, y });
@@ -95,24 +124,41 @@ async function norm(
   return savedNormLaunch(parts, { buffers: { x, weight, y }, constants: own, layer, norm: place, launch });
 }
 
+/** The end of a block: the layer that leads back into the residual stream, what is added to its outputs, and the norm of these. */
+interface Closing {
+  readonly plane: Plane;
+  readonly group: Group;
+  readonly x: GPUBuffer;
+  readonly bias: GPUBuffer | undefined;
+  readonly norm: GPUBuffer | undefined;
+  /** What that norm is called. */
+  readonly module: string;
+}
+
+/**
+ * Adds a block's output to the residual stream. `add`: the matmul does that itself, the shortest way. `scratch`: the output is whole
+ * before it is added, as a norm of it needs. The block's own input, normed, was read by then and makes room for it.
+ */
+async function intoResidual(parts: ForwardParts, layer: number, closing: Closing, way: 'add' | 'scratch'): Promise<Launch[]> {
+  const { config, activations: a } = parts;
+  const { plane, group, x, bias, norm: weight, module } = closing;
+  const stride = padded(config.hiddenSize);
+  if (way === 'add') {
+    const launches = await project(parts, layer, plane, group, x, { y: a.x, stride, output: 'add' });
+    return bias ? [...launches, await (await rarely()).addRowsTo(parts, { bias, x: a.x })] : launches;
+  }
+  const launches = await project(parts, layer, plane, group, x, { y: a.normed, stride, output: 'replace' });
+  if (!weight) return [...launches, await (await rarely()).addRowsTo(parts, { y: a.normed, bias, x: a.x })];
+  if (bias) launches.push(await (await rarely()).addRowsTo(parts, { bias, x: a.normed }));
+  return [...launches, await norm(parts, { x: a.normed, weight, y: a.x, layer, module, output: 'add' })];
+}
+
 /** A base matmul with what the batch's adapters add to it: at most three dispatches, one where no row has an adapter. */
-async function project(
-  parts: ForwardParts,
-  layer: number,
-  plane: Plane,
-  group: Group,
-  x: GPUBuffer,
-  y: GPUBuffer,
-  output: 'replace' | 'add',
-): Promise<Launch[]> {
-  const stride = output === 'add' ? padded(group.outWidth) : group.outWidth;
-  const launches = [
-    ...(await matmul(parts, plane, x, y, stride, output, 'batch rows')),
-    ...(await lora(parts, layer, group, x, y, stride)),
-  ];
-  if (output === 'replace' || (parts.traits & TRAITS.gains) === 0) return launches;
+async function project(parts: ForwardParts, layer: number, plane: Plane, group: Group, x: GPUBuffer, to: Target): Promise<Launch[]> {
+  const launches = [...(await matmul(parts, plane, x, to)), ...(await lora(parts, layer, group, x, to.y, to.stride))];
+  if (to.output === 'replace' || (parts.traits & TRAITS.gains) === 0) return launches;
   const { setAsideLaunches } = await ownParts();
-  const [away, back] = await setAsideLaunches(parts, layer, group, y, parts.activations.normed);
+  const [away, back] = await setAsideLaunches(parts, layer, group, to.y, parts.activations.normed);
   return [away, ...launches, back];
 }
 
@@ -120,10 +166,7 @@ async function matmul(
   parts: ForwardParts,
   plane: Plane,
   x: GPUBuffer,
-  y: GPUBuffer,
-  yStride: number,
-  output: 'replace' | 'add',
-  rows: Rows,
+  { y, stride, output, rows = 'batch rows' }: Target,
 ): Promise<Launch[]> {
   const { pipelines, kernels, activations: a } = parts;
   return Promise.all(
@@ -134,7 +177,7 @@ async function matmul(
           WIDTH8: padded(plane.width) / 8,
           OUT4: out4,
           OUT_AT4: chunk.firstRow / 4,
-          Y_STRIDE4: yStride / 4,
+          Y_STRIDE4: stride / 4,
           ADD: output === 'add',
           LOGITS: rows === 'logit rows',
           SCALES_AT: planeLayout(chunk.type, out4 * 4, padded(plane.width)).scalesAtWord,
@@ -190,13 +233,20 @@ function bySegments(any: Launch, one: Launch | undefined): Launch {
   return { dispatch: (plan) => choose(plan).dispatch(plan), threads: (plan) => choose(plan).threads(plan) };
 }
 
-async function gate(parts: ForwardParts): Promise<Launch> {
+async function gate(parts: ForwardParts, bias: GPUBuffer | undefined): Promise<Launch> {
   const { pipelines, config, activations: a } = parts;
   const width4 = config.intermediateSize / 4;
-  const pipeline = await pipelines.get(siluMul, {
-    constants: constants(parts, { WIDTH4: width4, GATE_STRIDE4: 2 * width4, Y_STRIDE4: padded(config.intermediateSize) / 4 }),
+  const pipeline = await pipelines.get(glu, {
+    constants: constants(parts, {
+      WIDTH4: width4,
+      GATE_STRIDE4: 2 * width4,
+      Y_STRIDE4: padded(config.intermediateSize) / 4,
+      GELU: config.activation === 'gelu-tanh',
+      BIAS: bias !== undefined,
+    }),
     libraries: COMMON,
   });
-  const dispatch = pipelines.bind(pipeline, { step: a.step, gate_up: a.gateUp, y: a.gated });
-  return fixed(dispatch, (plan) => siluMulThreads(plan.rows, width4));
+  // where nothing is read, anything may be bound
+  const dispatch = pipelines.bind(pipeline, { step: a.step, gate_up: a.gateUp, bias: bias ?? a.gateUp, y: a.gated });
+  return fixed(dispatch, (plan) => gluThreads(plan.rows, width4));
 }

@@ -137,7 +137,9 @@ async function build(
     entries: entriesOf(shape.table),
   });
   const activations = createActivations(buffers, config, shape, layout, size.contextLength);
-  device.queue.writeBuffer(activations.rope, 0, ropeTable(config, size.contextLength));
+  for (const [i, rope] of config.ropes.entries()) {
+    device.queue.writeBuffer(activations.ropes[i]!, 0, ropeTable(rope, size.contextLength));
+  }
   device.queue.writeBuffer(activations.filter.stages, 0, stageNumbers());
   await buffers.settled();
   const pipelines = createPipelines(device, buffers);

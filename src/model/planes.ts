@@ -126,22 +126,30 @@ function writeRows(device: GPUDevice, chunks: readonly PlaneChunk[], width: numb
   }
 }
 
-/** A norm's weights or a bias, as f32 whatever the file has: a few kilobytes that every row reads. */
-export async function placeVector(loading: Placing, name: string, width: number): Promise<GPUBuffer> {
-  return placeVectors(loading, [name], [width]);
+/** One tensor of a vector on the GPU. */
+export interface VectorPart {
+  readonly name: string;
+  readonly width: number;
+  /** What is added to each number, in f32; default 0. */
+  readonly offset?: number;
 }
 
-/** Several such vectors, one behind the other. */
-export async function placeVectors(loading: Placing, names: readonly string[], widths: readonly number[]): Promise<GPUBuffer> {
-  const tensors = names.map((name, i) => findVector(loading, name, widths[i]!));
-  const buffer = loading.buffers.storage(names[0]!, widths.reduce((sum, width) => sum + width, 0) * 4);
+/** Norms' weights and biases, one behind the other, as f32 whatever the file has: a few kilobytes that every row reads. */
+export async function placeVector(loading: Placing, parts: readonly VectorPart[]): Promise<GPUBuffer> {
+  const tensors = parts.map(({ name, width }) => findVector(loading, name, width));
+  const buffer = loading.buffers.storage(parts[0]!.name, parts.reduce((sum, { width }) => sum + width, 0) * 4);
   loading.fills.push(async () => {
     let at = 0;
-    for (const tensor of tensors) {
-      const numbers = await readVector(loading, tensor);
-      loading.device.queue.writeBuffer(buffer, at, numbers);
-      at += numbers.byteLength;
+    for (const [i, { offset = 0 }] of parts.entries()) {
+      const bytes = await readVector(loading, tensors[i]!);
+      loading.device.queue.writeBuffer(buffer, at, offset === 0 ? bytes : raised(bytes, offset));
+      at += bytes.byteLength;
     }
   });
   return buffer;
+}
+
+function raised(bytes: Uint8Array<ArrayBuffer>, offset: number): Float32Array<ArrayBuffer> {
+  const copy = bytes.slice(); // aligned, and the reader's bytes stay what they are
+  return new Float32Array(copy.buffer).map((value) => value + offset);
 }

@@ -8,15 +8,20 @@ export interface RmsNormInput {
   readonly width: number;
   readonly stride: number;
   readonly epsilon: number;
+  /** Whether it is added to what y holds; default `replace`. */
+  readonly output?: 'replace' | 'add';
 }
 
 /** y: (rows, stride), `width` of each row written. */
-export function rmsNorm({ x, weight, rows, width, stride, epsilon }: RmsNormInput, y: Float64Array): void {
+export function rmsNorm({ x, weight, rows, width, stride, epsilon, output }: RmsNormInput, y: Float64Array): void {
   for (let i = 0; i < rows.length; i++) {
     const from = rows[i]! * stride;
     let squares = 0;
     for (let k = 0; k < width; k++) squares += x[from + k]! * x[from + k]!;
     const rms = Math.sqrt(squares / width + epsilon);
-    for (let k = 0; k < width; k++) y[i * stride + k] = (x[from + k]! / rms) * weight[k]!;
+    for (let k = 0; k < width; k++) {
+      const before = output === 'add' ? y[i * stride + k]! : 0;
+      y[i * stride + k] = before + (x[from + k]! / rms) * weight[k]!;
+    }
   }
 }

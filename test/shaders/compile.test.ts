@@ -19,7 +19,7 @@ import type { Plan } from '../../src/model/plan.ts';
 import { modelShape, padded, type ModelShape } from '../../src/model/shape.ts';
 import type { Plane } from '../../src/model/planes.ts';
 import type { ModelWeights } from '../../src/model/weights.ts';
-import { llamaConfig } from '../suites/llama-config.ts';
+import { llamaConfig, ropeFrequencies } from '../suites/llama-config.ts';
 import { describeNull } from '../device.ts';
 import { KERNELS } from './wgsl.ts';
 
@@ -56,6 +56,25 @@ const CONFIGS: readonly { readonly name: string; readonly config: ModelConfig }[
 /** What adapters may do beyond adding low-rank pairs. */
 const ALL_TRAITS = Object.values(TRAITS).reduce((all, bit) => all | bit, 0);
 
+const BIASES = { qkv: true, o: true, mlp: true };
+const rope = (dimensions: number) => ({ dimensions, frequencies: ropeFrequencies(10_000, dimensions), factor: 1 });
+
+/** All that families may have besides; it does not depend on how weights are stored. */
+const FAMILIES: typeof CONFIGS = [
+  {
+    name: 'windows, caps, norms around and of heads, biases, two ropes',
+    config: llamaConfig({
+      ...{ ...SIZES, norms: 'around', normOffset: 1, queryKeyNorm: 'each head', biases: BIASES, activation: 'gelu-tanh' },
+      ...{ embeddingScale: 6, attentionScale: 0.25, attentionCap: 50, logitCap: 30, ropes: [rope(24), rope(12)] },
+      layerKinds: [
+        { window: 70, rope: 0 },
+        { window: Infinity, rope: 1 },
+      ],
+    }),
+  },
+  { name: 'biases, two thirds of a head turned', config: llamaConfig({ ...SIZES, layers: 1, biases: BIASES, ropes: [rope(16)] }) },
+];
+
 const CHOICES = ['yes', 'no'] as const;
 
 /** Every set of kernels with every combination of what a device may have and an engine may ask for. */
@@ -84,7 +103,13 @@ function emptyWeights(buffers: Buffers, config: ModelConfig, { groups }: ModelSh
   const embedding = { ...plane(config.vocabSize, config.hiddenSize), chunks };
   const layer = {
     inputNorm: buffer,
+    headVectors: config.biases.qkv || config.queryKeyNorm !== 'no' ? buffer : undefined,
+    oBias: config.biases.o ? buffer : undefined,
+    attentionNorm: config.norms === 'around' ? buffer : undefined,
     postNorm: buffer,
+    gateUpBias: config.biases.mlp ? buffer : undefined,
+    downBias: config.biases.mlp ? buffer : undefined,
+    feedForwardNorm: config.norms === 'around' ? buffer : undefined,
     qkv: plane(groups.qkv.outWidth, groups.qkv.inWidth),
     o: plane(groups.o.outWidth, groups.o.inWidth),
     gateUp: plane(groups.gateUp.outWidth, groups.gateUp.inWidth),
@@ -132,8 +157,12 @@ await describeNull('the forward pass', (provider) => {
 
   const weightTypes: readonly WeightType[] = ['f32', 'f16', 'bf16', 'q8', 'q4', 'q4_1'];
   const poolTypes: readonly PoolType[] = ['f32', 'f16'];
-  const all = CONFIGS.flatMap(({ name, config }) =>
-    weightTypes.flatMap((type) =>
+  const typed = [
+    ...CONFIGS.map((each) => ({ ...each, types: weightTypes })),
+    ...FAMILIES.map((each) => ({ ...each, types: ['f16'] as const })),
+  ];
+  const all = typed.flatMap(({ name, config, types }) =>
+    types.flatMap((type) =>
       poolTypes.flatMap((poolType) => SETS.map(({ set, kernels }) => ({ name, config, type, poolType, set, kernels }))),
     ),
   );

@@ -17,9 +17,17 @@ import { failsWith, same } from './engine-bench.ts';
 import { folder } from './fixtures.ts';
 import { check, type Case, type Environment } from './suite.ts';
 
-const TYPES: CaseTypes = { weights: ['f32'], pool: 'f32', group: 2, headDim: 16 };
-const HALF: CaseTypes = { weights: ['f16'], pool: 'f16', group: 3, headDim: 64 };
-const EVERY: CaseTypes = { weights: ['f32', 'f16', 'bf16', 'q8', 'q4', 'q4_1'], pool: 'f16', group: 4, headDim: 32 };
+const BEFORE = { attention: [{ window: 'no', cap: 'no' }], norms: 'before' } as const;
+const AROUND = {
+  attention: [
+    { window: 'no', cap: 'yes' },
+    { window: 'yes', cap: 'yes' },
+  ],
+  norms: 'around',
+} as const;
+const TYPES: CaseTypes = { ...BEFORE, weights: ['f32'], pool: 'f32', group: 2, headDim: 16 };
+const HALF: CaseTypes = { ...AROUND, weights: ['f16'], pool: 'f16', group: 3, headDim: 64 };
+const EVERY: CaseTypes = { ...BEFORE, weights: ['f32', 'f16', 'bf16', 'q8', 'q4', 'q4_1'], pool: 'f16', group: 4, headDim: 32 };
 
 const family = (name: Family['name'], set: KernelSet, more: Partial<KernelSet> = {}): Family => ({ name, set: { ...set, ...more } });
 const narrow = (more: Partial<KernelSet> = {}): Family => family('narrow', NARROW, more);

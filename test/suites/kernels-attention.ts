@@ -5,7 +5,7 @@ import {
   attentionRowsThreads,
   attentionThreads,
 } from '../../src/kernels/attention.ts';
-import { COMMON, POOL, STATE, type PoolType } from '../../src/kernels/libraries.ts';
+import { ATTENTION, COMMON, POOL, STATE, WINDOW, type PoolType } from '../../src/kernels/libraries.ts';
 import { NARROW, type AttentionVariant, type SplitAttention } from '../../src/kernels/variants.ts';
 import { attention as attentionTwin } from '../reference/attention.ts';
 import { poolIndex, type Paging, type PlacedRow } from '../reference/paged.ts';
@@ -55,9 +55,30 @@ interface Attending {
   /** (rows, widthOf) and poison behind it. */
   readonly qkv: Words;
   readonly outStride: number;
+  readonly limits: Limits;
 }
 
-function attendingOf(type: PoolType, shape: Heads, size: number): Attending {
+/** What a model may have besides: 0 is none. */
+export interface Limits {
+  readonly window: number;
+  readonly cap: number;
+}
+
+const UNLIMITED: Limits = { window: 0, cap: 0 };
+
+/** Pages that no row of the batch sees have numbers that lead nowhere. */
+function withoutPages(paging: Attending['paging'], window: number): Attending['paging'] {
+  if (window === 0) return paging;
+  const blocks = paging.blocks.slice();
+  for (const blockRow of CONTEXTS.keys()) {
+    const positions = ATTENDING.filter((row) => row.blockRow === blockRow).map(({ position }) => position);
+    const first = Math.max(0, Math.min(...positions) + 1 - window) >> 4;
+    blocks.fill(0x7fc17fc1, blockRow * PAGES_PER_ROW, blockRow * PAGES_PER_ROW + first);
+  }
+  return { ...paging, blocks };
+}
+
+function attendingOf(type: PoolType, shape: Heads, size: number, limits = UNLIMITED): Attending {
   const paging = pagingOf(shape);
   const width = widthOf(shape);
   const qkv = poison((ATTENDING.length + 2) * width, 'input');
@@ -66,7 +87,7 @@ function attendingOf(type: PoolType, shape: Heads, size: number): Attending {
     qkv.set(queries.subarray(row * width, row * width + shape.heads * shape.headDim), row * width);
   }
   const outStride = Math.ceil((shape.heads * shape.headDim) / 32) * 32;
-  return { type, paging, pool: filledPool(paging, type, size), qkv, outStride };
+  return { type, paging: withoutPages(paging, limits.window), pool: filledPool(paging, type, size), qkv, outStride, limits };
 }
 
 /** One dispatch, or two with splits of so many tiles of keys. */
@@ -83,15 +104,16 @@ interface Ran {
 async function attend(
   harness: Harness,
   form: AttentionForm,
-  { type, paging, pool, outStride }: Attending,
+  { type, paging, pool, outStride, limits }: Attending,
   rows: readonly PlacedRow[],
   qkv: Words,
 ): Promise<Ran> {
   const { heads, kvHeads, headDim } = paging;
   const before = poison((rows.length + 2) * outStride, 'output');
   const places = { KV_HEADS: kvHeads, GROUP: heads / kvHeads, DIM4: headDim / 4, OUT_STRIDE4: outStride / 4 };
-  const constants = { ...STEP, ...places, QKV_STRIDE4: widthOf(paging) / 4, PAGES_PER_ROW, SCALE: { f32: 1 / Math.sqrt(headDim) } };
-  const libraries = [...COMMON, STATE, POOL[type]];
+  const scaling = { SCALE: { f32: 1 / Math.sqrt(headDim) }, WINDOW: limits.window, CAP: { f32: limits.cap } };
+  const constants = { ...STEP, ...places, ...scaling, QKV_STRIDE4: widthOf(paging) / 4, PAGES_PER_ROW };
+  const libraries = [...COMMON, STATE, POOL[type], ...ATTENTION];
   const step = stepWords({ rows: stepRows(rows) });
   const buffers = { step, blocks: paging.blocks, state: SLOTS, qkv, pool };
   const work = { rows: rows.length, splits: 1, kvHeads, group: heads / kvHeads, headDim };
@@ -102,7 +124,9 @@ async function attend(
   }
   const { splitting, splitTiles: SPLIT_TILES } = form;
   const { split, merge, partQuads } = splitting;
-  const splits = Math.ceil((Math.max(...rows.map(({ position }) => position)) + 1) / (64 * SPLIT_TILES));
+  const span = 64 * SPLIT_TILES;
+  const inWindow = limits.window === 0 ? Infinity : Math.ceil((limits.window - 1) / span) + 1;
+  const splits = Math.min(inWindow, Math.ceil((Math.max(...rows.map(({ position }) => position)) + 1) / span));
   const parts = poison(splits * rows.length * partQuads({ heads, headDim }) * 4, 'output');
   const first = await harness.run({
     kernel: split.kernel,
@@ -113,8 +137,8 @@ async function attend(
   });
   const second = await harness.run({
     kernel: merge.kernel,
-    constants: { ...STEP, ...places, SPLIT_TILES },
-    libraries: [...COMMON, STATE],
+    constants: { ...STEP, ...places, SPLIT_TILES, WINDOW: limits.window },
+    libraries: [...COMMON, STATE, WINDOW],
     buffers: { step, state: SLOTS, parts: first.out, out: before },
     threads: merge.threads({ ...work, splits }),
   });
@@ -128,18 +152,22 @@ async function checkAttention(
   shape: Heads,
   size: number,
   tolerance: number,
+  limits = UNLIMITED,
 ): Promise<void> {
-  const attending = attendingOf(type, shape, size);
+  const attending = attendingOf(type, shape, size, limits);
   const { paging, pool, qkv, outStride } = attending;
   const { before, after } = await attend(harness, form, attending, ATTENDING, qkv);
   const expected = numbers(before);
-  attentionTwin({ ...paging, rows: ATTENDING, qkv: numbers(qkv), pool: loaded(pool, DTYPES[type]), outStride }, expected);
-  const what = `attention (${nameOf(form)}) ${type}, ${shape.heads} heads on ${shape.kvHeads} of ${shape.headDim}`;
+  const { window, cap } = limits;
+  const given = { ...paging, rows: ATTENDING, qkv: numbers(qkv), pool: loaded(pool, DTYPES[type]), outStride };
+  attentionTwin({ ...given, window: window || Infinity, cap }, expected);
+  const heads = `${shape.heads} heads on ${shape.kvHeads} of ${shape.headDim}`;
+  const what = `attention (${nameOf(form)}) ${type}, ${heads}, window ${window}, cap ${cap}`;
   checkClose({ what, type: 'F32', before, after, expected, rowLength: outStride, tolerance });
 }
 
-async function checkAlone(harness: Harness, form: AttentionForm, type: PoolType, shape: Heads): Promise<void> {
-  const attending = attendingOf(type, shape, 1);
+async function checkAlone(harness: Harness, form: AttentionForm, type: PoolType, shape: Heads, limits = UNLIMITED): Promise<void> {
+  const attending = attendingOf(type, shape, 1, limits);
   const { qkv, outStride } = attending;
   const width = widthOf(shape);
   const together = await attend(harness, form, attending, ATTENDING, qkv);
@@ -200,6 +228,13 @@ async function checkLaterKeys(harness: Harness, form: AttentionForm, type: PoolT
   }
 }
 
+/** Windows that begin inside a page and in another tile than they end; a cap that scores reach. Each is a compile of every form. */
+const LIMITED: readonly Limits[] = [
+  { window: 24, cap: 0 },
+  { window: 66, cap: 3 },
+];
+const LIMITED_SHAPE = SHAPES[1]!;
+
 /** The narrow forms for prefill: with and without subgroups. */
 export const ROWS_FORM: AttentionVariant = {
   name: 'narrow-rows',
@@ -233,6 +268,17 @@ export function attentionRowsCases(harness: () => Promise<Harness>, form: Attent
       }
     },
   }));
+  const limited = LIMITED.map((limits): Case => ({
+    name: `attention (${form.name}): the bits of decode, a window of ${limits.window}, a cap of ${limits.cap}`,
+    run: async () => {
+      const device = await harness();
+      const attending = attendingOf('f32', LIMITED_SHAPE, 1, limits);
+      const [decode, rows] = await Promise.all(
+        [NARROW_FORM, form].map((each) => attend(device, each, attending, ATTENDING, attending.qkv)),
+      );
+      checkSame(`attention (${form.name})`, rows!.after, decode!.after);
+    },
+  }));
   const later = [NARROW_FORM, form].map((each): Case => ({
     name: `attention (${each.name}): what is no number in a later key of a chunk leaves its earlier rows alone`,
     run: async () => {
@@ -241,7 +287,7 @@ export function attentionRowsCases(harness: () => Promise<Harness>, form: Attent
       }
     },
   }));
-  return [...attentionCases(harness, form), ...cases, ...later];
+  return [...attentionCases(harness, form), ...cases, ...limited, ...later];
 }
 
 /** One form of attention; default the narrow one. */
@@ -264,6 +310,12 @@ export function attentionCases(
     add(': what is no number shows in its own rows alone', async (device) => {
       for (const plane of [0, 1] as const) for (const value of [NaN, Infinity]) await checkNothingHidden(device, form, type, plane, value);
     });
+    for (const limits of type === 'f32' ? LIMITED : []) {
+      add(`, a window of ${limits.window}, a cap of ${limits.cap}`, async (device) => {
+        await checkAttention(device, form, type, LIMITED_SHAPE, 4, limits.cap > 0 ? 1e-4 : 1e-5, limits);
+        await checkAlone(device, form, type, LIMITED_SHAPE, limits);
+      });
+    }
     // scores in the hundreds: f32 holds them to 1e-5, and their exponentials no better
     add(' with scores in the hundreds', (device) => checkAttention(device, form, type, SHAPES[1]!, 100, 1e-3));
   }

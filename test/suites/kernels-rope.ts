@@ -1,14 +1,37 @@
 import { COMMON, POOL, STATE, type PoolType } from '../../src/kernels/libraries.ts';
 import { ropeKv, ropeKvThreads } from '../../src/kernels/rope-kv.ts';
+import { ropeKvHeads, ropeKvHeadsThreads } from '../../src/kernels/rope-kv-heads.ts';
 import { poolIndex, type Paging, type PlacedRow } from '../reference/paged.ts';
-import { ropeKv as ropeKvTwin, ropeTable } from '../reference/rope-kv.ts';
+import { plainTurning, ropeKv as ropeKvTwin, ropeTable, type Turning } from '../reference/rope-kv.ts';
 import { bits, checkClose, loaded, poison, uniform } from './kernel-harness.ts';
 import type { Harness, Words } from './kernel-harness.ts';
 import { DTYPES, numbers, PAGES, PAGES_PER_ROW, pagingOf, SHAPES, SLOTS, stepRows, widthOf, type Heads } from './kernel-paging.ts';
 import { STEP, stepWords } from './kernel-step.ts';
 import { check, type Case } from './suite.ts';
 
-const THETA = 10_000;
+/** What a model does to q and k before and as they turn. */
+interface Manner {
+  readonly name: string;
+  readonly kernel: 'parts of heads' | 'whole heads';
+  readonly turning: (headDim: number) => Turning;
+  readonly biased?: 'yes';
+  readonly normed?: 'yes';
+}
+
+const EPSILON = 1e-3;
+const whole = (headDim: number): Turning => plainTurning(headDim, 10_000);
+/** So much of a head, with a factor on cos and sin. */
+const part =
+  (share: number) =>
+  (headDim: number): Turning => ({ ...plainTurning(headDim * share, 10_000), factor: 1.25 });
+
+const MANNERS: readonly Manner[] = [
+  { name: 'all turned', kernel: 'parts of heads', turning: whole },
+  { name: 'half turned, biased', kernel: 'parts of heads', turning: () => ({ ...plainTurning(8, 100), factor: 1.25 }), biased: 'yes' },
+  { name: 'three quarters turned', kernel: 'whole heads', turning: part(0.75) },
+  { name: 'all turned, normed', kernel: 'whole heads', turning: whole, normed: 'yes' },
+  { name: 'three quarters turned, biased and normed', kernel: 'whole heads', turning: part(0.75), biased: 'yes', normed: 'yes' },
+];
 
 /** Rows of several sequences, in pages that start and end, and a chunk that crosses from one page into the next. */
 const WRITING: readonly PlacedRow[] = [
@@ -22,6 +45,7 @@ const WRITING: readonly PlacedRow[] = [
 ];
 
 interface Writing {
+  readonly manner: Manner;
   readonly shape: Heads;
   readonly paging: Paging & { readonly blocks: Words };
   readonly rows: readonly PlacedRow[];
@@ -29,25 +53,36 @@ interface Writing {
   readonly pool: Words;
 }
 
-function writeKv(harness: Harness, type: PoolType, { shape, paging, rows, qkv, pool }: Writing) {
-  const { heads, kvHeads, headDim } = shape;
-  return harness.run({
-    kernel: ropeKv,
-    constants: { ...STEP, HEADS: heads, KV_HEADS: kvHeads, DIM4: headDim / 4, QKV_STRIDE4: widthOf(shape) / 4, PAGES_PER_ROW },
-    libraries: [...COMMON, STATE, POOL[type]],
-    buffers: {
-      step: stepWords({ rows: stepRows(rows) }),
-      rope: bits(Float32Array.from(ropeTable(headDim, THETA, 130))),
-      blocks: paging.blocks,
-      state: SLOTS,
-      qkv,
-      pool,
-    },
-    threads: ropeKvThreads(rows.length, kvHeads, headDim),
-  });
+/** Biases of q, k and v, and weights of the norms of q and k. */
+function vectorsOf({ biased, normed }: Manner, shape: Heads) {
+  const random = uniform(8);
+  const bias = biased && random(widthOf(shape), 2);
+  const norms = normed && { q: random(shape.headDim, 2), k: random(shape.headDim, 2), epsilon: EPSILON };
+  const all = [...(bias ?? []), ...(norms ? [...norms.q, ...norms.k] : [])];
+  return { bias, norms, words: all.length > 0 ? bits(Float32Array.from(all)) : poison(4, 'input') };
 }
 
-async function checkRopeKv(harness: Harness, type: PoolType, shape: Heads, rowCount: number): Promise<void> {
+async function writeKv(harness: Harness, type: PoolType, { manner, shape, paging, rows, qkv, pool }: Writing) {
+  const { heads, kvHeads, headDim } = shape;
+  const turning = manner.turning(headDim);
+  const { bias, norms, words } = vectorsOf(manner, shape);
+  const places = { HEADS: heads, KV_HEADS: kvHeads, DIM4: headDim / 4, QKV_STRIDE4: widthOf(shape) / 4, PAGES_PER_ROW };
+  const shared = { ...STEP, ...places, BIAS: bias !== undefined };
+  const libraries = [...COMMON, STATE, POOL[type]];
+  const table = bits(Float32Array.from(ropeTable(turning, 130)));
+  const buffers = { step: stepWords({ rows: stepRows(rows) }), rope: table, blocks: paging.blocks, state: SLOTS, qkv, pool };
+  const rotary = turning.frequencies.length * 2;
+  if (manner.kernel === 'parts of heads') {
+    const constants = { ...shared, ROTARY8: rotary / 8 };
+    const threads = ropeKvThreads(rows.length, kvHeads, headDim);
+    return harness.run({ kernel: ropeKv, constants, libraries, buffers: { ...buffers, bias: words }, threads });
+  }
+  const constants = { ...shared, ROTARY: rotary, NORM: norms !== undefined, EPSILON: { f32: EPSILON } };
+  const threads = ropeKvHeadsThreads(rows.length, heads, kvHeads);
+  return harness.run({ kernel: ropeKvHeads, constants, libraries, buffers: { ...buffers, vectors: words }, threads });
+}
+
+async function checkRopeKv(harness: Harness, type: PoolType, shape: Heads, rowCount: number, manner: Manner): Promise<void> {
   const paging = pagingOf(shape);
   const { heads, kvHeads, headDim } = shape;
   const rows = WRITING.slice(0, rowCount);
@@ -57,25 +92,19 @@ async function checkRopeKv(harness: Harness, type: PoolType, shape: Heads, rowCo
   if (type === 'f16') values.set([1e6, -1e6], rows.length * width - 2); // v: what f16 cannot hold becomes what it can
   const qkv = bits(values);
   const pool = poison((PAGES * 2 * kvHeads * 16 * headDim) / (type === 'f16' ? 2 : 1), 'output');
-  const after = await writeKv(harness, type, { shape, paging, rows, qkv, pool });
+  const after = await writeKv(harness, type, { manner, shape, paging, rows, qkv, pool });
   const expectedQkv = numbers(qkv);
   const expectedPool = Float64Array.from(loaded(pool, DTYPES[type]));
-  ropeKvTwin({ ...paging, rows, theta: THETA }, expectedQkv, expectedPool);
+  const { bias, norms } = vectorsOf(manner, shape);
+  ropeKvTwin({ ...paging, rows, turning: manner.turning(headDim), bias, norms }, expectedQkv, expectedPool);
   const largest = type === 'f16' ? 65_504 : Infinity;
   const clamped = expectedPool.map((value) => (Number.isNaN(value) ? value : Math.max(-largest, Math.min(largest, value))));
-  const what = `rope-kv ${type}, ${rows.length} rows, ${heads} heads on ${kvHeads} of ${headDim}`;
-  checkClose({
-    what: `${what}, q`,
-    type: 'F32',
-    before: qkv,
-    after: after.qkv,
-    expected: expectedQkv,
-    rowLength: headDim,
-    tolerance: 1e-5,
-  });
+  const what = `rope-kv ${type}, ${manner.name}, ${rows.length} rows, ${heads} heads on ${kvHeads} of ${headDim}`;
+  const ofQ = { what: `${what}, q`, type: 'F32', before: qkv, after: after.qkv, expected: expectedQkv } as const;
+  checkClose({ ...ofQ, rowLength: headDim, tolerance: 1e-5 });
   const tolerance = type === 'f16' ? 1e-3 : 1e-5;
-  const what2 = `${what}, pool`;
-  checkClose({ what: what2, type: DTYPES[type], before: pool, after: after.pool, expected: clamped, rowLength: headDim, tolerance });
+  const ofPool = { what: `${what}, pool`, type: DTYPES[type], before: pool, after: after.pool, expected: clamped } as const;
+  checkClose({ ...ofPool, rowLength: headDim, tolerance });
 }
 
 /** What is no number in a row that is written stays none in its page, and no other number of the pool is touched by it. */
@@ -90,7 +119,7 @@ async function checkNoNumbers(harness: Harness, type: PoolType): Promise<void> {
   values.set(none, v + 5);
   const before = poison((PAGES * 2 * kvHeads * 16 * headDim) / (type === 'f16' ? 2 : 1), 'output');
   const paging = pagingOf(shape);
-  const { pool } = await writeKv(harness, type, { shape, paging, rows, qkv: bits(values), pool: before });
+  const { pool } = await writeKv(harness, type, { manner: MANNERS[0]!, shape, paging, rows, qkv: bits(values), pool: before });
   const at = poolIndex(paging, rows[0]!.blockRow, rows[0]!.position, 1, 0);
   const stored = loaded(pool, DTYPES[type]);
   for (let i = 0; i < headDim; i++) {
@@ -99,16 +128,22 @@ async function checkNoNumbers(harness: Harness, type: PoolType): Promise<void> {
   }
 }
 
-/** rope-kv. */
+/** rope-kv and rope-kv-heads. */
 export function ropeCases(harness: () => Promise<Harness>): Case[] {
   const cases: Case[] = [];
   for (const type of ['f32', 'f16'] as const) {
-    for (const shape of SHAPES) {
-      const ropeAll = async (): Promise<void> => {
+    const add = (manner: Manner, shape: Heads): void => {
+      const name = `rope-kv ${type}, ${manner.name}, ${shape.heads} heads on ${shape.kvHeads} of ${shape.headDim}`;
+      const run = async (): Promise<void> => {
         const device = await harness();
-        await Promise.all([1, 2, 5, 9].map((rows) => checkRopeKv(device, type, shape, rows)));
+        await Promise.all([1, 2, 5, 9].map((rows) => checkRopeKv(device, type, shape, rows, manner)));
       };
-      cases.push({ name: `rope-kv ${type}, ${shape.heads} heads on ${shape.kvHeads} of ${shape.headDim}`, run: ropeAll });
+      cases.push({ name, run });
+    };
+    for (const shape of SHAPES) add(MANNERS[0]!, shape);
+    for (const manner of MANNERS.slice(1)) {
+      add(manner, SHAPES[0]!);
+      if (type === 'f32') add(manner, SHAPES[1]!);
     }
     cases.push({ name: `rope-kv ${type}: what is no number stays none`, run: async () => checkNoNumbers(await harness(), type) });
   }

@@ -17,7 +17,7 @@ import {
 } from './tolerance.ts';
 
 /** A checkpoint with adapters, and what transformers and PEFT computed with them. */
-interface Family {
+export interface Family {
   readonly name: string;
   readonly path: string;
   readonly adapters: readonly string[];
@@ -162,7 +162,7 @@ async function checkForced(engine: SuiteEngine, asked: readonly Asked[], precisi
   check(precision === 'half' || compared > asked.length, () => `only ${compared} tokens were compared`);
 }
 
-async function checkEngine(environment: Environment, family: Family, precision: Precision): Promise<void> {
+export async function checkEngine(environment: Environment, family: Family, precision: Precision): Promise<void> {
   const asked = await readFamily(environment, family);
   await using engine = await openEngine(environment, family, precision);
   await checkFree(engine, asked, family.adapters.length, precision);

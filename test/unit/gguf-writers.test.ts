@@ -24,7 +24,9 @@ const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 
 function folderOf(family: string): string {
   const own = repositoryFile(`test/fixtures/arch/${family}`);
-  return existsSync(own) ? own : `${process.env['WEBLORA_REFERENCES'] ?? repositoryFile('../shared/references')}/arch/${family}`;
+  return existsSync(`${own}/adapters`)
+    ? own
+    : `${process.env['WEBLORA_REFERENCES'] ?? repositoryFile('../shared/references')}/arch/${family}`;
 }
 
 describe('the writers write the bytes of the recipes', () => {

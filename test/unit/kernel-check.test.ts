@@ -10,7 +10,10 @@ import type { Bound, Pipelines } from '../../src/gpu/pipelines.ts';
 import { PLAIN } from '../../src/kernels/plain.ts';
 import { NARROW } from '../../src/kernels/variants.ts';
 
-const CASES = kernelCases({ weights: ['f32'], pool: 'f32', group: 2, headDim: 16 }, 'full');
+const CASES = kernelCases(
+  { weights: ['f32'], pool: 'f32', group: 2, headDim: 16, attention: [{ window: 'no', cap: 'no' }], norms: 'before' },
+  'full',
+);
 const narrow: Family = { name: 'narrow', set: NARROW };
 const plain: Family = { name: 'plain', set: PLAIN };
 const last = NARROW.matmul.at(-1)!.variant.name;

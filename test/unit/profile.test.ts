@@ -6,9 +6,10 @@ import { profile } from '../../src/engine/profile.ts';
 import { groupsOf, median, profiledStep } from '../../src/engine/profile-step.ts';
 import { createTimer, nextCount } from '../../src/engine/profile-timer.ts';
 import { modelShape } from '../../src/model/shape.ts';
-import type { ModelConfig } from '../../src/model/config.ts';
+import { llamaConfig } from '../suites/llama-config.ts';
 
-const CONFIG = { hiddenSize: 64, intermediateSize: 96, heads: 4, kvHeads: 2, headDim: 16, vocabSize: 256, layers: 1 } as ModelConfig;
+const SIZES = { hiddenSize: 64, intermediateSize: 96, heads: 4, kvHeads: 2, headDim: 16, vocabSize: 256, layers: 1 };
+const CONFIG = llamaConfig(SIZES);
 
 /** Two decode rows at 9 and 19, two adapters, everything in 32 bits but the head. */
 const WORK: StepWork = {
@@ -37,7 +38,7 @@ const WORK: StepWork = {
 const LORA = ['shrink', 'expand'];
 const LABELS = [
   ...['embed', 'rms-norm', 'matmul-row', ...LORA, 'rope-kv', 'attention', 'matmul-row', ...LORA],
-  ...['rms-norm', 'matmul-row', ...LORA, 'silu-mul', 'matmul-row', ...LORA, 'rms-norm', 'matmul-row', 'matmul-row'],
+  ...['rms-norm', 'matmul-row', ...LORA, 'glu', 'matmul-row', ...LORA, 'rms-norm', 'matmul-row', 'matmul-row'],
   ...['sample-chunk', 'sample-merge'],
 ];
 
@@ -83,6 +84,19 @@ describe('demands', () => {
     expect(demand.bytes).toBe(8 * (10 + 20) * 32 + 8 * 2 * 64);
     const prompt = { ...WORK, positions: [8, 9], sequences: [0, 0] };
     expect(demandsOf(LABELS, prompt)[6]!.demand).toMatchObject({ flops: 4 * 19 * 64, bytes: 8 * 10 * 32 + 8 * 2 * 64 });
+  });
+
+  test('of a family with windows, norms around and a cap on logits are those of what that takes', () => {
+    const config = llamaConfig({ ...SIZES, norms: 'around', logitCap: 30, layerKinds: [{ window: 12, rope: 0 }] });
+    const norms = LABELS.flatMap((label, i) => {
+      if (label === 'sample-chunk') return ['softcap', label];
+      // a norm behind what adapters add to o and to down
+      return label === 'expand' && ['attention', 'glu'].includes(LABELS[i - 3]!) ? [label, 'rms-norm'] : [label];
+    });
+    const found = demandsOf(norms, { ...WORK, config });
+    expect(found[norms.indexOf('attention')]!.demand).toMatchObject({ flops: 4 * (10 + 12) * 64, bytes: 8 * (10 + 12) * 32 + 8 * 2 * 64 });
+    expect(found[norms.indexOf('softcap')]!.demand).toMatchObject({ bytes: 2 * 256 * 8 });
+    expect(() => demandsOf(LABELS, { ...WORK, config })).toThrow(/3 dispatches of norm; its work has 5/);
   });
 
   test('of keys in splits are in the first of the two dispatches', () => {
