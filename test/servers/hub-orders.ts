@@ -3,8 +3,8 @@ export interface HubRepository {
   readonly repository: string;
   /** The commit of `main` and of all other revisions that are asked for. */
   readonly commit: string;
-  /** Bytes by name: so many from a seed, or a text. Those with a seed are large files, which lie on the other host. */
-  readonly files: Readonly<Record<string, { readonly size: number; readonly seed: number } | string>>;
+  /** Bytes by name: so many from a seed, a file of the project by its path, or a text. All but texts are large files, which lie on the other host. */
+  readonly files: Readonly<Record<string, { readonly size: number; readonly seed: number } | { readonly path: string } | string>>;
   /** Without this token the hub denies that the repository exists. */
   readonly token?: string;
   /** Entries a page of the list of files. */

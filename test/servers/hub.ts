@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -30,11 +31,15 @@ interface Double {
   readonly signatures: Map<string, number>;
 }
 
-/** A server that does as the hub does, and another host to which it redirects; both on free ports of this machine. */
-export async function openHubDouble(): Promise<HubDouble> {
+/**
+ * A server that does as the hub does, and another host to which it redirects; both on free ports of this machine.
+ *
+ * @param host by which name this machine is called; pages with a policy may know one only.
+ */
+export async function openHubDouble(host: '127.0.0.1' | 'localhost' = '127.0.0.1'): Promise<HubDouble> {
   const double: Double = { repositories: new Map(), faults: [], log: [], storeUrl: '', signatures: new Map() };
-  const hub = await listen((request, response) => void answerHub(double, request, response));
-  const store = await listen((request, response) => answerStore(double, request, response));
+  const hub = await listen(host, (request, response) => void answerHub(double, request, response));
+  const store = await listen(host, (request, response) => answerStore(double, request, response));
   double.storeUrl = store.url;
   return {
     url: hub.url,
@@ -47,7 +52,7 @@ export async function openHubDouble(): Promise<HubDouble> {
   };
 }
 
-async function listen(listener: RequestListener): Promise<{ server: Server; url: string }> {
+async function listen(host: string, listener: RequestListener): Promise<{ server: Server; url: string }> {
   const server = createServer((request, response) => {
     response.on('error', () => undefined);
     response.setHeader('access-control-allow-origin', '*');
@@ -57,7 +62,7 @@ async function listen(listener: RequestListener): Promise<{ server: Server; url:
     response.writeHead(204, allowed).end();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  return { server, url: `http://${host}:${(server.address() as AddressInfo).port}` };
 }
 
 async function answerHub(double: Double, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -187,11 +192,15 @@ async function order(double: Double, url: URL, request: IncomingMessage, respons
 }
 
 function addRepository(double: Double, given: HubRepository): void {
-  const files = Object.entries(given.files).map(([name, content]) => {
-    const large = typeof content !== 'string';
-    return [name, { bytes: large ? seededBytes(content.size, content.seed) : new TextEncoder().encode(content), large }] as const;
-  });
+  const files = Object.entries(given.files).map(
+    ([name, content]) => [name, { bytes: bytesOf(content), large: typeof content !== 'string' }] as const,
+  );
   double.repositories.set(given.repository, { ...given, files: new Map(files) });
+}
+
+function bytesOf(content: HubRepository['files'][string]): Uint8Array {
+  if (typeof content === 'string') return new TextEncoder().encode(content);
+  return 'path' in content ? readFileSync(new URL(`../../${content.path}`, import.meta.url)) : seededBytes(content.size, content.seed);
 }
 
 function setFaults(double: Double, repository: string, faults: readonly HubFault[]): void {
