@@ -2,7 +2,8 @@ import type { PackedAdapter } from '../adapters/sites.ts';
 import { WebLoraError } from '../errors.ts';
 import type { Folder } from '../formats/folder.ts';
 import type { AdapterEntry } from './adapter-entry.ts';
-import { openOrigin, readOrigin, stampOf, type ReadingParts, type ReadOptions } from './adapter-reading.ts';
+import { stampOf } from './adapter-folder.ts';
+import { openOrigin, readOrigin, type ReadingParts, type ReadOptions } from './adapter-reading.ts';
 import { untilAborted } from './shared-task.ts';
 import type { LoadOptions, Progress } from './types.ts';
 

@@ -1,14 +1,15 @@
 import type { AdapterDisk } from '../adapters/disk.ts';
 import type { PackedAdapter, SiteTable } from '../adapters/sites.ts';
-import { loadPart, WebLoraError } from '../errors.ts';
+import { WebLoraError } from '../errors.ts';
 import { openFolder, type Folder, type FolderOptions, type HubAccess } from '../formats/folder.ts';
 import type { Slices } from '../slices.ts';
 import { tellDownload } from './hub-options.ts';
 import { sourceAddress, type AdapterEntry } from './adapter-entry.ts';
+import { readFolder, stampOf, type AdapterBase } from './adapter-folder.ts';
 import type { TierMeter } from './tier-meter.ts';
 import type { Progress, Source } from './types.ts';
 
-export interface ReadingParts {
+export interface ReadingParts extends AdapterBase {
   /** Settles an entry that `resolve` is to be asked for. */
   readonly resolve: (entry: AdapterEntry) => Promise<void>;
   readonly disk: AdapterDisk | undefined;
@@ -17,8 +18,6 @@ export interface ReadingParts {
   readonly inHeap: (digest: string) => PackedAdapter | undefined;
   readonly meter: TierMeter;
   readonly slices: Slices;
-  readonly table: SiteTable;
-  readonly precision: 'exact' | 'half';
   readonly hub: HubAccess;
   /** Throws `adapter_too_large`. */
   checkFits(entry: AdapterEntry, packed: PackedAdapter): void;
@@ -35,9 +34,6 @@ export interface ReadBytes {
   readonly packed: PackedAdapter;
   readonly from: 'heap' | 'disk' | 'origin';
 }
-
-/** The files whose version is an adapter's. */
-const FILES = ['adapter_config.json', 'adapter_model.safetensors'];
 
 /**
  * Reads what these entries stand for: from memory or the store where its bytes are there whole, else from the first origin that gives
@@ -91,12 +87,6 @@ export function openOrigin(
   });
 }
 
-/** The version of an origin's files, where it can tell: not of weights in shards, whose names only the files tell. */
-export async function stampOf(folder: Folder): Promise<string | undefined> {
-  const stamp = await folder.stamp?.(FILES);
-  return stamp?.endsWith(' -') ? undefined : stamp; // no such weights
-}
-
 /** Reads an origin as it is now, and notes in the entry what was found. */
 export async function readOrigin(
   parts: ReadingParts,
@@ -104,12 +94,11 @@ export async function readOrigin(
   folder: Folder,
   options: ReadOptions & { readonly stamp?: string | undefined },
 ): Promise<PackedAdapter> {
-  const { meter, table, precision, slices, checkFits } = parts;
+  const { meter, table, slices, checkFits } = parts;
   const began = performance.now();
   try {
-    const { readAdapter } = await loadPart(() => import('../adapters/adapter.ts'));
     const stamp = options.stamp ?? (await stampOf(folder));
-    const packed = await readAdapter(folder, table, precision, { ...options, slices });
+    const packed = await readFolder(folder, parts, { ...options, slices });
     options.signal.throwIfAborted();
     checkComputed(entry, table, packed);
     checkFits(entry, packed);
@@ -126,14 +115,13 @@ export async function readOrigin(
 }
 
 /** Throws for what is read and not computed yet: `adapter_setting`, `adapter_target`. */
-function checkComputed({ name }: AdapterEntry, { outer }: SiteTable, { unblendable, outer: outside }: PackedAdapter): void {
-  const words = { DoRA: 'use_dora (DoRA)', 'saved modules': 'modules_to_save', 'trained biases': 'bias (trained biases)' } as const;
-  const [setting] = unblendable;
-  if (setting !== undefined)
-    throw new WebLoraError('adapter_setting', `${name}: the adapter has ${words[setting]}, which is not served yet.`);
+function checkComputed({ name }: AdapterEntry, { outer }: SiteTable, { unblendable, outer: outside, whole }: PackedAdapter): void {
+  const biases = unblendable.includes('trained biases') ? 'bias (trained biases)' : undefined;
+  const setting = biases ?? (whole.length + outside.norms.length > 0 ? 'modules_to_save outside the layers' : undefined);
+  if (setting) throw new WebLoraError('adapter_setting', `${name}: the adapter has ${setting}, which is not served yet.`);
   const [matrix] = outside.matrices;
-  if (matrix)
-    throw new WebLoraError('adapter_target', `${name}: the adapter changes ${outer[matrix.site]!.module}, which is not served yet.`);
+  if (!matrix) return;
+  throw new WebLoraError('adapter_target', `${name}: the adapter changes ${outer[matrix.site]!.module}, which is not served yet.`);
 }
 
 async function readStored(parts: ReadingParts, entry: AdapterEntry, all: readonly AdapterEntry[]): Promise<ReadBytes | undefined> {

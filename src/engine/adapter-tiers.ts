@@ -1,6 +1,7 @@
 import type { Placement } from '../adapters/cache.ts';
 import type { AdapterDisk, DiskOwner } from '../adapters/disk.ts';
 import type { Move } from '../adapters/lower-tiers.ts';
+import type { Unblendable } from '../adapters/sites.ts';
 import type { Part } from '../model/plan.ts';
 import type { Slices } from '../slices.ts';
 import type { AdapterEntry } from './adapter-entry.ts';
@@ -11,7 +12,7 @@ import type { EventHub } from './events.ts';
 import type { EngineLimits } from './options.ts';
 import type { Pace } from './pace.ts';
 import type { Stats, Tier } from './report-types.ts';
-import type { SequencePart } from './sequence.ts';
+import type { Sequence, SequencePart } from './sequence.ts';
 import type { TierMeter } from './tier-meter.ts';
 import type { AdapterInfo, EngineOptions, LoadOptions, Source } from './types.ts';
 
@@ -22,6 +23,8 @@ export interface AdapterTiers {
   /** The entry that a request is to use; its origin is asked beside it where that is due. Throws `adapter_unknown`. */
   use(id: string): AdapterEntry;
   entry(key: string): AdapterEntry | undefined;
+  /** Why it cannot be blended with others; empty where it can, or where nothing is known of its bytes yet. By key. */
+  unblendable(key: string): readonly Unblendable[];
   /** Reads a content into memory, once for all who ask; ends when all who ask have left by their signal. Throws what reading throws. */
   read(content: string, signal: AbortSignal): Promise<void>;
   moved(move: Move): void;
@@ -72,6 +75,8 @@ export interface AdapterUsers {
   readonly inUse: () => ReadonlySet<string>;
   /** Something changed that may let a request run. */
   readonly wake: () => void;
+  /** Those of the requests that need a content end for which there is an error. */
+  readonly refuse: (content: string, errorOf: (sequence: Pick<Sequence, 'parts'>) => unknown) => void;
   /** Requests that began with other bytes than an adapter has now cannot go on. */
   readonly changed: (entry: AdapterEntry) => void;
 }

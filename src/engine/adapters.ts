@@ -1,3 +1,4 @@
+import { blendError } from './blend.ts';
 import { WebLoraError } from '../errors.ts';
 import { createAdapterBytes, tierOf, wordsOf } from './adapter-bytes.ts';
 import { describeEntry, isForsaken, removed, type AdapterEntry } from './adapter-entry.ts';
@@ -50,6 +51,7 @@ export async function openAdapterTiers(parts: AdapterTiersParts): Promise<Opened
     meter,
     slices,
     table: device.model.shape.table,
+    config: device.model.config,
     precision: device.precision,
     hub: hubAccess(options),
     checkFits: bytes.checkFits,
@@ -76,6 +78,7 @@ export async function openAdapterTiers(parts: AdapterTiersParts): Promise<Opened
       }
       note(entry);
       loads.arrived(joined, digest);
+      users.refuse(digest, ({ parts: blended }) => blendError(blended, tiers));
       users.wake();
     });
     signal.throwIfAborted();
@@ -154,6 +157,7 @@ export async function openAdapterTiers(parts: AdapterTiersParts): Promise<Opened
       return entry;
     },
     entry: registry.entry,
+    unblendable: (key) => bytes.known(users.core.contents.of(key))?.unblendable ?? [],
     read: (content, signal) => bytes.asked(content, () => reads.join(content, { signal })),
     moved: bytes.moved,
     write: bytes.write,

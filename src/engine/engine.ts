@@ -1,5 +1,6 @@
 import { WebLoraError } from '../errors.ts';
 import { adaptersFace } from './adapters-face.ts';
+import { blendError } from './blend.ts';
 import { promptTokens } from './load.ts';
 import { providerOf } from './provider.ts';
 import { checkEngineOptions, checkGenerateOptions } from './options.ts';
@@ -96,7 +97,10 @@ function partsOf({ device, tiers, limits }: Serving, adapter: GenerateOptions['a
     const message = `A blend of ${parts.length} adapters beside ${limits.batchRows} rows is more than this device binds; at most ${most}. Lower limits.batchRows.`;
     throw new WebLoraError('request_invalid', message, { param: 'adapter' });
   }
-  return parts.map(({ id, scale }) => ({ adapter: tiers.use(id).key, scale }));
+  const used = parts.map(({ id, scale }) => ({ adapter: tiers.use(id).key, scale }));
+  const error = blendError(used, tiers);
+  if (error) throw error;
+  return used;
 }
 
 function requireRoom({ core, limits, loop, tally }: Serving): void {

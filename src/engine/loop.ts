@@ -26,6 +26,8 @@ export interface Loop {
   failAll(error: unknown): void;
   /** Something changed that may let a request run. */
   wake(): void;
+  /** Those of the requests that need a content end for which there is an error. */
+  refuse(content: string, errorOf: (sequence: Sequence) => unknown): void;
   /** An adapter's bytes are others than those with which some of its requests began: these end. */
   changed(entry: AdapterEntry): void;
   /** Adapters of open requests, running or waiting. */
@@ -258,6 +260,12 @@ export function createLoop({ device, core, cost, tiers, events, tally, pace, onE
     },
     failAll,
     wake,
+    refuse: (content, errorOf) => {
+      for (const request of usersOf(content)) {
+        const error = errorOf(request.sequence);
+        if (error !== undefined) fail(request, error);
+      }
+    },
     changed: ({ id, key }) => {
       const begun = [...open.values()].filter(({ sequence }) => sequence.generated.length > 0);
       for (const request of begun) {

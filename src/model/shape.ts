@@ -1,5 +1,6 @@
 import type { NormSite, Site, SiteTable } from '../adapters/sites.ts';
 import { splitsOf } from '../kernels/lora-shrink.ts';
+import { FAMILIES } from './config-families.ts';
 import type { ModelConfig } from './config.ts';
 
 /** Linear layers that read the same input and are computed by one matmul: their outputs lie next to each other. */
@@ -75,7 +76,7 @@ function siteTable(config: ModelConfig, sites: readonly Site[]): SiteTable {
     ],
     fused: config.fused ? 'yes' : 'no',
     tied: config.tiedEmbeddings ? 'yes' : 'no',
-    normOffset: config.normOffset,
+    normOffset: FAMILIES.get(config.family)?.normOffset ?? 0, // not the config's: norms of a GGUF base have it in them, those of PEFT's adapters have not
   };
 }
 

@@ -134,7 +134,6 @@ export const ADAPTER_CASES: readonly Bad[] = [
 
 /** Adapters as PEFT writes them that are not served yet. */
 export const REFUSED: Readonly<Record<string, { readonly code: ErrorCode; readonly says: string }>> = {
-  dora: { code: 'adapter_setting', says: 'use_dora' },
   'lm-head': { code: 'adapter_target', says: 'lm_head' },
   embed: { code: 'adapter_target', says: 'embed_tokens' },
   'save-norm-head': { code: 'adapter_setting', says: 'modules_to_save' },

@@ -99,7 +99,14 @@ export function createFakeDevice({ pages, slots, precision, writeMs = 0 }: FakeS
       return outputs;
     };
     return {
-      ...{ config: { vocabSize: VOCABULARY }, shape: { table: TABLE }, pool, contextLength: 256, logitRows: 64, adjustRows: 8 },
+      ...{
+        config: { vocabSize: VOCABULARY, family: 'llama', heads: 2, kvHeads: 1, headDim: 4 },
+        shape: { table: TABLE },
+        pool,
+        contextLength: 256,
+        logitRows: 64,
+        adjustRows: 8,
+      },
       ...{ setPages: () => undefined, setAdjust: () => undefined, partsPerRow: () => 8, bytes: () => 0, destroy: () => undefined, submit },
     } as unknown as Model;
   };
