@@ -5,6 +5,7 @@ import type { PrefixCache } from './prefix-cache.ts';
 import type { Verdict, WaitQueue } from './queue.ts';
 import type { Room } from './room.ts';
 import type { Seats } from './seats.ts';
+import { GONE, spanPages } from './window.ts';
 import { alike, blendOf, knownTokens, tokensOf, type Sequence } from './sequence.ts';
 
 /** `resident`: on the GPU, ready for the next step; `unplaced`: read, and the pool has no room; `absent`: elsewhere, or on its way. */
@@ -26,7 +27,7 @@ export interface AdapterView {
 }
 
 export interface AdmissionParts {
-  readonly limits: { readonly sequences: number; readonly adapters: number };
+  readonly limits: { readonly sequences: number; readonly adapters: number; readonly prefillChunk: number; readonly window: number };
   readonly pages: Pages;
   /** Undefined: beginnings are not shared. */
   readonly prefix: PrefixCache | undefined;
@@ -73,10 +74,12 @@ export function createAdmission(parts: AdmissionParts, { running, take, leave }:
     return all;
   };
 
+  /** Pages that a sequence can have at most, beside its adapters and the pinned ones. */
+  const mostPages = (sequence: Sequence): number => pages.counts().total - adapters.lastingPages(namesOf(sequence));
   /** Shortens an open answer to what the pool can hold beside its adapters; false where the sequence can never run. */
   const canEverRun = (sequence: Sequence): boolean => {
-    const lasting = adapters.lastingPages(namesOf(sequence));
-    const most = (pages.counts().total - lasting) * PAGE_TOKENS - sequence.prompt.length + 1;
+    const room = mostPages(sequence);
+    const most = spanPages(1, limits.window) <= room ? Infinity : room * PAGE_TOKENS - sequence.prompt.length + 1;
     if (sequence.length === 'room') sequence.maxTokens = Math.max(sequence.generated.length + 1, Math.min(sequence.maxTokens, most));
     return sequence.maxTokens <= most;
   };
@@ -100,18 +103,21 @@ export function createAdmission(parts: AdmissionParts, { running, take, leave }:
     return false;
   };
 
-  /** Takes pages for tokens, shared ones first; false where they cannot be had. */
+  /** Takes pages for tokens, shared ones first: for all, or as many as a window and a chunk need. False where they cannot be had. */
   const takePages = (sequence: Sequence, tokens: readonly number[], limit: number): boolean => {
     const shared = prefix?.take(sequence.root, tokens, limit) ?? [];
-    const needed = Math.ceil(tokens.length / PAGE_TOKENS) - shared.length;
+    const gone = shared.filter((page) => page === GONE).length;
+    const most = Math.min(spanPages(limits.prefillChunk, limits.window), mostPages(sequence));
+    const needed = Math.min(Math.ceil(tokens.length / PAGE_TOKENS) - shared.length, most - (shared.length - gone));
     const others = running.size - 1;
     // one page more for everyone who runs: who is admitted into the last pages would be preempted at once
     const isEnough = room.pages(needed, undefined, others) || (others === 0 && room.pages(needed, -1));
     if (!isEnough) {
-      pages.give(shared);
+      pages.give(shared.slice(gone));
       return false;
     }
     sequence.pages = [...shared, ...pages.take(needed)!];
+    sequence.gone = gone;
     sequence.shared = sequence.offered = shared.length;
     sequence.computed = sequence.settled = shared.length * PAGE_TOKENS;
     return true;

@@ -68,7 +68,7 @@ export function createCore(parts: CoreParts, variant: CoreVariant = {}): Core {
   const clock = (): number => turn;
   const evicted = (content: string): void => moved({ tier: 'gpu', kind: 'evict', content });
   const pages = variant.pages ?? createPages(parts.pages);
-  const prefix = createPrefixCache(pages, clock);
+  const prefix = createPrefixCache(pages, clock, limits.window);
   const cache = createAdapterCache(pages, parts.slots, clock);
   const contents = createContents();
   const demand = createDemand(contents);

@@ -1,6 +1,6 @@
-import type { CostEstimate } from './cost.ts';
+import type { CostEstimate, StepLoad } from './cost.ts';
 import { canDecode, knownTokens, prefillLeft, type Sequence } from './sequence.ts';
-import { addRows, NO_LOAD, stepBudget } from './step-budget.ts';
+import { addRows, NO_LOAD, stepBudget, type StepLimits } from './step-budget.ts';
 
 /** First-token deadlines: S-LoRA's early abort, by estimate. Who cannot be in time gives way to who can. */
 export interface Deadlines {
@@ -22,8 +22,15 @@ export interface DeadlineView {
   cachedTokens(sequence: Sequence): number;
 }
 
-export function createDeadlines(stepMs: number, cost: CostEstimate, { order, cachedTokens }: DeadlineView): Deadlines {
+export function createDeadlines(
+  { stepMs, window }: Pick<StepLimits, 'stepMs' | 'window'>,
+  cost: CostEstimate,
+  { order, cachedTokens }: DeadlineView,
+): Deadlines {
   const watched = new Set<Sequence>();
+  /** A load with rows of which the last gives a token. */
+  const withRows = (load: StepLoad, sequence: Sequence, start: number, count: number): StepLoad =>
+    addRows(load, sequence, { start, count, logitRows: 1 }, window);
 
   /** Milliseconds from admission to the first token of a sequence, beside what runs; a rough bound where that is within `limit`. */
   const createEta = (running: Iterable<Sequence>): ((sequence: Sequence, limit: number) => number) => {
@@ -35,19 +42,19 @@ export function createDeadlines(stepMs: number, cost: CostEstimate, { order, cac
       const left = prefillLeft(sequence);
       if (left > 0) {
         prompts.push(sequence);
-        ahead = addRows(ahead, sequence, sequence.computed, left, 1);
-      } else if (canDecode(sequence, Infinity)) decodes = addRows(decodes, sequence, sequence.computed, 1, 1);
+        ahead = withRows(ahead, sequence, sequence.computed, left);
+      } else if (canDecode(sequence, Infinity)) decodes = withRows(decodes, sequence, sequence.computed, 1);
     }
     const decodeMs = decodes.rows > 0 ? cost.of(decodes) : 0;
     const budget = stepBudget(stepMs, decodeMs);
     const share = budget / (budget - decodeMs); // prompts have what decode rows leave of each step
     return (sequence, limit) => {
-      const most = cost.of(addRows(ahead, sequence, 0, knownTokens(sequence), 1)) * share;
+      const most = cost.of(withRows(ahead, sequence, 0, knownTokens(sequence))) * share;
       if (most <= limit) return most;
       let before = NO_LOAD;
-      for (const each of prompts) if (order(each, sequence) < 0) before = addRows(before, each, each.computed, prefillLeft(each), 1);
+      for (const each of prompts) if (order(each, sequence) < 0) before = withRows(before, each, each.computed, prefillLeft(each));
       const cached = cachedTokens(sequence);
-      return cost.of(addRows(before, sequence, cached, knownTokens(sequence) - cached, 1)) * share;
+      return cost.of(withRows(before, sequence, cached, knownTokens(sequence) - cached)) * share;
     };
   };
 

@@ -1,15 +1,20 @@
 import { PAGE_TOKENS } from '../kernels/step-layout.ts';
 import type { Pages } from './pages.ts';
+import { createTrie, textOf, type KeptPage, type Root, type Trie } from './prefix-trie.ts';
+import { firstPage, GONE } from './window.ts';
 
 /**
  * Pages of computed beginnings, kept for the requests to come: a trie whose child key is (parent, its 16 tokens), compared exactly.
  * A root names everything else that the numbers in a page depend on (adapters, scales, cache salt); roots are compared exactly too.
  * A page is in use while anybody but the cache holds it, and was last used when the last of them gave it back.
+ *
+ * Where all layers of the model have windows, a beginning is of use without the pages that no further row reads: of these each may be
+ * evicted alone, its entry stays while others follow it, and a beginning ends where the pages of the window before its end are all kept.
  */
 export interface PrefixCache {
   /**
    * Pages of the longest kept beginning of `tokens` under `root`, at most `limit` of them, in order; one holder more for each, the
-   * caller, who gives them back with `Pages.give`.
+   * caller, who gives them back with `Pages.give`. `GONE` stands for those that no row behind them reads: nobody holds them for it.
    */
   take(root: string, tokens: readonly number[], limit: number): number[];
   /** How many pages `take` would give. Not a use. */
@@ -20,11 +25,16 @@ export interface PrefixCache {
    * is no longer kept, nothing is. Throws `RangeError` where tokens or pages end before `upTo`, or a page is not taken.
    */
   keep(root: string, tokens: readonly number[], pages: readonly number[], from: number, upTo: number): void;
-  /** Takes these pages, and what follows them, out of the cache; those that are not kept are passed over. Holders keep theirs. */
+  /**
+   * Takes these pages out of the cache, and what cannot be found without them; those that are not kept are passed over. Holders keep
+   * theirs.
+   */
   forget(pages: readonly number[]): void;
+  /** Takes out everything that begins with the same page as these tokens. Holders keep theirs. */
+  forgetText(root: string, tokens: readonly number[]): void;
   /** When the page that `evict` would free was last used, by `clock`; undefined where there is none. */
   oldest(): number | undefined;
-  /** Frees the kept page without followers that nobody runs on and whose last use lies furthest back; false where there is none. */
+  /** Frees the kept page, without followers that need it, that nobody runs on and that was used longest ago; false where there is none. */
   evict(): boolean;
   /**
    * Where `evict` finds none: takes out the longest unused page that nobody runs on, with all that follows it, although somebody runs
@@ -33,28 +43,6 @@ export interface PrefixCache {
   evictFollowed(): boolean;
   /** Takes everything out. */
   clear(): void;
-}
-
-interface Root {
-  readonly name: string;
-  readonly followers: Map<string, KeptPage>;
-}
-
-interface KeptPage {
-  readonly page: number;
-  readonly root: Root;
-  /** Undefined for the first page of a beginning. */
-  readonly parent: KeptPage | undefined;
-  /** Its tokens: the key in the followers of its parent. */
-  readonly text: string;
-  /** Pages of the beginning that ends with this one. */
-  readonly depth: number;
-  readonly followers: Map<string, KeptPage>;
-  lastUse: number;
-  /** Place in the sequence of all last uses: unlike `lastUse` no two are the same. */
-  order: number;
-  /** Index in the heap of candidates. */
-  at: number | undefined;
 }
 
 /** A binary heap by `order`, lowest first, that knows where each member lies. */
@@ -105,58 +93,6 @@ function createUseHeap(): UseHeap {
   };
 }
 
-function textOf(tokens: readonly number[], index: number): string {
-  return tokens.slice(index * PAGE_TOKENS, (index + 1) * PAGE_TOKENS).join();
-}
-
-interface Trie {
-  readonly roots: ReadonlyMap<string, Root>;
-  readonly byPage: ReadonlyMap<number, KeptPage>;
-  /** Kept pages of the longest beginning, at most `limit`. */
-  follow(name: string, tokens: readonly number[], limit: number): KeptPage[];
-  attach(root: Root, parent: KeptPage | undefined, text: string, page: number): KeptPage;
-  /** Takes an entry out with all that follow it; returns them, the entry first. A root without followers goes too. */
-  detach(top: KeptPage): KeptPage[];
-}
-
-function createTrie(): Trie {
-  const roots = new Map<string, Root>();
-  const byPage = new Map<number, KeptPage>();
-  return {
-    roots,
-    byPage,
-    follow(name, tokens, limit) {
-      const found: KeptPage[] = [];
-      const full = Math.min(limit, Math.floor(tokens.length / PAGE_TOKENS));
-      let followers = roots.get(name)?.followers;
-      while (followers !== undefined && found.length < full) {
-        const next: KeptPage | undefined = followers.get(textOf(tokens, found.length));
-        if (next !== undefined) found.push(next);
-        followers = next?.followers;
-      }
-      return found;
-    },
-    attach(root, parent, text, page) {
-      const depth = (parent?.depth ?? 0) + 1;
-      const entry: KeptPage = { page, root, parent, text, depth, followers: new Map(), lastUse: 0, order: 0, at: undefined };
-      (parent ?? root).followers.set(text, entry);
-      roots.set(root.name, root);
-      byPage.set(page, entry);
-      return entry;
-    },
-    detach(top) {
-      (top.parent ?? top.root).followers.delete(top.text);
-      if (top.root.followers.size === 0) roots.delete(top.root.name);
-      const gone = [top];
-      for (const entry of gone) {
-        byPage.delete(entry.page);
-        for (const follower of entry.followers.values()) gone.push(follower);
-      }
-      return gone;
-    },
-  };
-}
-
 /** The kept page before index `from` of a beginning. Whoever's own page is kept need not be followed down from the root. */
 function pageBefore(trie: Trie, root: Root, tokens: readonly number[], pages: readonly number[], from: number): KeptPage | undefined {
   const own = trie.byPage.get(pages[from - 1]!);
@@ -175,18 +111,27 @@ interface Eviction {
   oldest(): KeptPage | undefined;
   /** Takes an entry out of the cache with all that follow it. */
   remove(top: KeptPage): void;
+  /** Takes an entry's page out of the cache, and with it what cannot be found without it. */
+  free(entry: KeptPage): void;
 }
 
-function createEviction(trie: Trie, pages: Pages, clock: () => number): Eviction {
+function createEviction(trie: Trie, pages: Pages, clock: () => number, window: number): Eviction {
   const candidates = createUseHeap();
   let uses = 0;
-  const isCandidate = (entry: KeptPage): boolean => entry.followers.size === 0 && pages.holders(entry.page) === 1;
+  const isNeeded = (entry: KeptPage): boolean => window === Infinity && entry.followers.size > 0;
+  const isCandidate = (entry: KeptPage): boolean => entry.page !== undefined && !isNeeded(entry) && pages.holders(entry.page) === 1;
   const remove = (top: KeptPage): void => {
     for (const entry of trie.detach(top)) {
       candidates.remove(entry);
-      pages.drop(entry.page);
+      if (entry.page !== undefined) pages.drop(entry.page);
     }
     if (top.parent !== undefined && isCandidate(top.parent)) candidates.add(top.parent);
+  };
+  const free = (entry: KeptPage): void => {
+    if (entry.followers.size === 0 || isNeeded(entry)) return remove(entry);
+    candidates.remove(entry);
+    pages.drop(entry.page!);
+    trie.fill(entry, undefined);
   };
   /** Members that somebody runs on again, or that got followers, leave here: they are looked at once, not at every call. */
   const oldest = (): KeptPage | undefined => {
@@ -204,27 +149,44 @@ function createEviction(trie: Trie, pages: Pages, clock: () => number): Eviction
     candidates.remove(entry);
     entry.lastUse = clock();
     entry.order = ++uses;
-    if (entry.followers.size === 0) candidates.add(entry);
+    if (isCandidate(entry)) candidates.add(entry);
   });
 
-  return { oldest, remove };
+  return { oldest, remove, free };
+}
+
+/** How many pages of this beginning are of use: the most whose window has all its pages. */
+function usable(beginning: readonly KeptPage[], window: number): number {
+  let count = 0;
+  let gap = 0; // pages up to the last one that is missing
+  for (const [index, { page }] of beginning.entries()) {
+    if (page === undefined) gap = index + 1;
+    if (gap <= firstPage((index + 1) * PAGE_TOKENS, window)) count = index + 1;
+  }
+  return count;
 }
 
 /**
- * Makes an empty prefix cache over `pages`. `clock` gives the number of the step; it is read when a kept page falls out of use.
- * At most one cache may keep pages of one allocator.
+ * Makes an empty prefix cache over `pages`. `clock` gives the number of the step; it is read when a kept page falls out of use. `window`:
+ * positions that the layer that reads most reads, Infinity for all. At most one cache may keep pages of one allocator.
  */
-export function createPrefixCache(pages: Pages, clock: () => number): PrefixCache {
+export function createPrefixCache(pages: Pages, clock: () => number, window = Infinity): PrefixCache {
   const trie = createTrie();
-  const { oldest, remove } = createEviction(trie, pages, clock);
+  const { oldest, remove, free } = createEviction(trie, pages, clock, window);
+  const find = (root: string, tokens: readonly number[], limit: number): readonly KeptPage[] => {
+    const beginning = trie.follow(root, tokens, limit);
+    return beginning.slice(0, usable(beginning, window));
+  };
 
   return {
     take(root, tokens, limit) {
-      const found = trie.follow(root, tokens, limit).map((entry) => entry.page);
-      pages.hold(found);
-      return found;
+      const found = find(root, tokens, limit);
+      const first = firstPage(found.length * PAGE_TOKENS, window);
+      const held = found.slice(first).map(({ page }) => page!);
+      pages.hold(held);
+      return [...found.slice(0, first).map(() => GONE), ...held];
     },
-    find: (root, tokens, limit) => trie.follow(root, tokens, limit).length,
+    find: (root, tokens, limit) => find(root, tokens, limit).length,
     keep(name, tokens, held, from, upTo) {
       requireSpan(tokens, held, from, upTo);
       const root = trie.roots.get(name) ?? { name, followers: new Map() };
@@ -233,25 +195,30 @@ export function createPrefixCache(pages: Pages, clock: () => number): PrefixCach
       for (let index = from; index < upTo; index++) {
         const text = textOf(tokens, index);
         const same = (parent ?? root).followers.get(text);
-        if (same === undefined) pages.keep(held[index]!);
+        if (same?.page === undefined) pages.keep(held[index]!);
+        if (same && same.page === undefined) trie.fill(same, held[index]);
         parent = same ?? trie.attach(root, parent, text, held[index]!);
       }
     },
     forget(wrong) {
       for (const page of wrong) {
         const entry = trie.byPage.get(page);
-        if (entry !== undefined) remove(entry);
+        if (entry !== undefined) free(entry);
       }
+    },
+    forgetText(root, tokens) {
+      const [first] = trie.follow(root, tokens, 1);
+      if (first !== undefined) remove(first);
     },
     oldest: () => oldest()?.lastUse,
     evict() {
       const entry = oldest();
-      if (entry !== undefined) remove(entry);
+      if (entry !== undefined) free(entry);
       return entry !== undefined;
     },
     evictFollowed() {
       if (pages.counts().idle === 0) return false;
-      const unused = [...trie.byPage.values()].filter(({ page }) => pages.holders(page) === 1);
+      const unused = [...trie.byPage].filter(([page]) => pages.holders(page) === 1).map(([, entry]) => entry);
       remove(unused.reduce((first, entry) => (entry.order < first.order ? entry : first)));
       return true;
     },

@@ -4,7 +4,8 @@ import type { CostEstimate, StepLoad } from './cost.ts';
 import { createDeadlines } from './deadlines.ts';
 import { createSeats } from './seats.ts';
 import { canDecode, knownTokens, prefillLeft, tokensOf, type Sequence } from './sequence.ts';
-import { createStepBudget, LEAST_CHUNK, type StepLimits, type Work } from './step-budget.ts';
+import { createStepBudget, LEAST_CHUNK, placesLeft, type StepLimits, type Work } from './step-budget.ts';
+import { firstPage, GONE } from './window.ts';
 
 export interface SchedulerLimits extends StepLimits {
   /** Sequences that run at once: rows of the block table. */
@@ -63,6 +64,12 @@ export interface SchedulerCounts {
   readonly prefix: { readonly lookedUp: number; readonly found: number };
 }
 
+/** What a turn finds out on the way. */
+interface Noted {
+  readonly unfit: Sequence[];
+  readonly preempted: Sequence[];
+}
+
 /** More urgent first: by priority, then by arrival. An order that no preemption changes, so the first always gets on. */
 function byUrgency(a: Sequence, b: Sequence): number {
   return a.priority - b.priority || a.arrival - b.arrival || a.id - b.id;
@@ -87,7 +94,7 @@ export function createScheduler(parts: SchedulerParts): Scheduler {
   const seats = createSeats(limits.sequences, limits.adjustRows, pages, demand);
   const { running } = seats;
   const admission = createAdmission(parts, seats);
-  const deadlines = createDeadlines(limits.stepMs, cost, { order: byUrgency, cachedTokens: admission.cachedTokens });
+  const deadlines = createDeadlines(limits, cost, { order: byUrgency, cachedTokens: admission.cachedTokens });
   const draining = new Set<Sequence>();
   let preemptions = 0;
 
@@ -104,13 +111,25 @@ export function createScheduler(parts: SchedulerParts): Scheduler {
     sequence.phase = 'draining';
     draining.add(sequence);
   };
-  /** Finds the page of the next decode row, preempting who is less urgent; what it could not do is noted in the turn. */
-  const ensurePage = (sequence: Sequence, { unfit, preempted }: { unfit: Sequence[]; preempted: Sequence[] }): boolean => {
-    while (sequence.pages.length * PAGE_TOKENS <= sequence.computed) {
+  /** Gives back the pages that no row still to come reads. Not before their step has come back: until then nobody can share them. */
+  const giveBack = (sequence: Sequence): void => {
+    const { computed, settled, pages: own } = sequence;
+    const upTo = Math.min(firstPage(computed, limits.window), Math.floor(settled / PAGE_TOKENS));
+    if (upTo <= sequence.gone) return;
+    pages.give(own.slice(sequence.gone, upTo));
+    sequence.pages = own.fill(GONE, sequence.gone, upTo);
+    sequence.gone = upTo;
+  };
+  /** Whether it will give pages back once the steps come back that it is in. */
+  const isToGiveBack = ({ computed, gone }: Sequence): boolean => firstPage(computed, limits.window) > gone;
+  /** Finds the page of the next row, preempting who is less urgent; what it could not do is noted in the turn. */
+  const ensurePage = (sequence: Sequence, { unfit, preempted }: Noted): boolean => {
+    while (placesLeft(sequence) <= 0) {
       if (room.pages(1, -1)) {
         sequence.pages.push(...pages.take(1)!);
         continue;
       }
+      if (isToGiveBack(sequence)) return false;
       const victim = [...running].sort(byUrgency).at(-1)!;
       if (running.size === 1) {
         if (!adapters.isUploading()) unfit.push(sequence); // once they are written they may leave
@@ -122,10 +141,19 @@ export function createScheduler(parts: SchedulerParts): Scheduler {
     }
     return true;
   };
+  const prompted = (): Sequence[] => [...running].filter((sequence) => prefillLeft(sequence) > 0).sort(byUrgency);
+  /** Finds pages for the next chunk of each prompt: where the model has windows, they are taken as others fall out of these. */
+  const extendPrompts = (turn: Noted): void => {
+    for (const sequence of prompted()) {
+      if (sequence.phase !== 'running' || !ensurePage(sequence, turn)) continue;
+      const wanted = Math.min(prefillLeft(sequence), limits.prefillChunk);
+      while (placesLeft(sequence) < wanted && room.pages(1, undefined)) sequence.pages.push(...pages.take(1)!);
+    }
+  };
   /** Whose turn it is, each with a page for its next row. */
-  const chooseDecodes = (depth: number, turn: { unfit: Sequence[]; preempted: Sequence[] }): Sequence[] => {
+  const chooseDecodes = (depth: number, turn: Noted): Sequence[] => {
     // streams never fill a step: a prompt goes on beside them, and its last row needs logits
-    const isPrompted = [...running].some((sequence) => prefillLeft(sequence) > 0);
+    const isPrompted = prompted().some((sequence) => placesLeft(sequence) > 0);
     const rows = Math.min(limits.batchRows - (isPrompted ? LEAST_CHUNK : 0), limits.logitRows - (isPrompted ? 1 : 0));
     const places = Math.max(1, rows);
     let chosen: Sequence[] = [];
@@ -140,10 +168,11 @@ export function createScheduler(parts: SchedulerParts): Scheduler {
     }
     return chosen.sort(byUrgency);
   };
-  const chooseWork = (depth: number, turn: { unfit: Sequence[]; preempted: Sequence[] }): Pick<Turn, 'work' | 'load'> => {
+  const chooseWork = (depth: number, turn: Noted): Pick<Turn, 'work' | 'load'> => {
     const budget = createStepBudget(limits, cost);
+    extendPrompts(turn);
     const work: Work[] = chooseDecodes(depth, turn).map(budget.decode);
-    for (const sequence of [...running].filter((each) => prefillLeft(each) > 0).sort(byUrgency)) {
+    for (const sequence of prompted()) {
       const chunk = budget.prefill(sequence);
       if (chunk) work.push(chunk);
     }
@@ -180,6 +209,7 @@ export function createScheduler(parts: SchedulerParts): Scheduler {
       if (!Number.isSafeInteger(depth) || depth < 1) throw new RangeError(`depth must be an integer of at least 1; got ${depth}.`);
       const expired = deadlines.missed(now, running);
       expired.forEach(finish); // before others are admitted: what they held is free at once
+      running.forEach(giveBack);
       const unfit = admission.admit(now);
       const preempted: Sequence[] = [];
       const chosen = chooseWork(depth, { unfit, preempted });
@@ -207,9 +237,7 @@ export function createScheduler(parts: SchedulerParts): Scheduler {
     finish,
     discard: (sequence) => {
       // those it shared too, and those of earlier admissions: it may have been handed its own wrong numbers
-      const kept = prefix?.take(sequence.root, tokensOf(sequence, 0, knownTokens(sequence)), Infinity) ?? [];
-      prefix?.forget(kept);
-      pages.give(kept);
+      prefix?.forgetText(sequence.root, tokensOf(sequence, 0, knownTokens(sequence)));
       finish(sequence);
     },
     reset: () => {

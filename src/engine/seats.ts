@@ -37,8 +37,8 @@ export function createSeats(sequences: number, adjustRows: number, pages: Pages,
       lastTurn.delete(sequence);
       demand.count(sequence, 'running', -1);
       taken[sequence.row!] = 0;
-      pages.give(sequence.pages);
-      Object.assign(sequence, { row: undefined, pages: [], computed: 0, settled: 0, shared: 0, offered: 0 });
+      pages.give(sequence.pages.slice(sequence.gone));
+      Object.assign(sequence, { row: undefined, pages: [], gone: 0, computed: 0, settled: 0, shared: 0, offered: 0 });
     },
     choose: (ready, places) => {
       turn += 1;

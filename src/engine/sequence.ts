@@ -58,8 +58,10 @@ export interface Sequence extends Required<Omit<SequenceRequest, 'maxTokens'>> {
   readonly generated: number[];
   /** Tokens whose sampling was submitted and that have not come back. */
   pending: number;
-  /** Page i holds positions 16·i to 16·i + 15. Empty while not admitted. */
+  /** Page i holds positions 16·i to 16·i + 15; `GONE` where no row that is still to come reads them. Empty while not admitted. */
   pages: number[];
+  /** How many pages are gone: always the first ones. */
+  gone: number;
   /** Row of the block table and state slot while admitted. */
   row: number | undefined;
   /** How often it was admitted: what a step of an earlier admission computed is not in its pages of now. */
@@ -96,6 +98,7 @@ export function createSequence(request: SequenceRequest): Sequence {
     generated: [],
     pending: 0,
     pages: [],
+    gone: 0,
     row: undefined,
     admissions: 0,
     phase: 'waiting',

@@ -11,6 +11,7 @@ import { openModel, type OpenedModel } from './load.ts';
 import { createLoop, type Loop } from './loop.ts';
 import type { EngineLimits } from './options.ts';
 import { realPace, type Pace } from './pace.ts';
+import { windowOf } from '../model/config.ts';
 import { createSlices } from '../slices.ts';
 import { costUnits } from './step-cost.ts';
 import { createTally, type Tally } from './tally.ts';
@@ -88,7 +89,13 @@ export async function assemble({ options, limits, opened, device, seams }: Assem
   const part = store && (await loadStore(store, scope));
   const { tiers, join } = await openAdapterTiers({ device, events, pace, slices, options, limits, store: part });
   const core = createCore({
-    limits: { ...limits, logitRows: model.logitRows, contextLength: model.contextLength, adjustRows: model.adjustRows },
+    limits: {
+      ...limits,
+      logitRows: model.logitRows,
+      contextLength: model.contextLength,
+      adjustRows: model.adjustRows,
+      window: windowOf(model.config),
+    },
     pages: model.pool.pages,
     slots: model.pool.slots,
     heapBytes: limits.heapBytes,

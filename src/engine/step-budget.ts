@@ -1,5 +1,7 @@
 import type { CostEstimate, StepLoad } from './cost.ts';
+import { PAGE_TOKENS } from '../kernels/step-layout.ts';
 import { prefillLeft, type Sequence } from './sequence.ts';
+import { keysOf } from './window.ts';
 
 /** A sequence's rows in one step: positions `start` to `start + count − 1`. */
 export interface Work {
@@ -24,6 +26,8 @@ export interface StepLimits {
   readonly logitRows: number;
   /** Milliseconds of a step while answers stream. */
   readonly stepMs: number;
+  /** Positions that a row reads, its own included, in the layer that reads most; Infinity: all before it. */
+  readonly window: number;
 }
 
 /** Rows are computed in fours: a chunk that ends between two of them costs as much as one that fills them. */
@@ -42,12 +46,22 @@ export function stepBudget(stepMs: number, decodeMs: number): number {
 
 export const NO_LOAD: StepLoad = { rows: 0, logitRows: 0, keys: 0, loraRows: 0 };
 
+/** Positions that a sequence's pages have room for. */
+export function placesLeft({ pages, computed }: Sequence): number {
+  return pages.length * PAGE_TOKENS - computed;
+}
+
 /** A load with `count` more rows of a sequence from position `start` on. */
-export function addRows(load: StepLoad, { blend }: Sequence, start: number, count: number, logitRows: number): StepLoad {
+export function addRows(
+  load: StepLoad,
+  { blend }: Sequence,
+  { start, count, logitRows }: Pick<Work, 'start' | 'count' | 'logitRows'>,
+  window: number,
+): StepLoad {
   return {
     rows: load.rows + count,
     logitRows: load.logitRows + logitRows,
-    keys: load.keys + count * start + (count * (count + 1)) / 2,
+    keys: load.keys + keysOf(start, count, window),
     loraRows: load.loraRows + count * blend.length,
   };
 }
@@ -72,8 +86,10 @@ export function createStepBudget(limits: StepLimits, cost: CostEstimate): StepBu
   /** The longest chunk of at most `most` rows within the milliseconds. */
   const affordable = (sequence: Sequence, most: number): number => {
     const milliseconds = (budget ??= stepBudget(limits.stepMs, decodes.rows > 0 ? cost.of(decodes) : 0));
+    const start = sequence.computed;
     const logitRows = (count: number): number => (sequence.logits === 'prompt' ? count : 1);
-    const fits = (count: number): boolean => cost.of(addRows(load, sequence, sequence.computed, count, logitRows(count))) <= milliseconds;
+    const fits = (count: number): boolean =>
+      cost.of(addRows(load, sequence, { start, count, logitRows: logitRows(count) }, limits.window)) <= milliseconds;
     if (fits(most)) return most;
     let low = 0;
     for (let high = most; high - low > 1;) {
@@ -90,7 +106,7 @@ export function createStepBudget(limits: StepLimits, cost: CostEstimate): StepBu
     load: () => load,
     decode: (sequence) => {
       const start = sequence.computed;
-      load = decodes = addRows(load, sequence, start, 1, 1);
+      load = decodes = addRows(load, sequence, { start, count: 1, logitRows: 1 }, limits.window);
       sequence.computed += 1;
       sequence.pending += 1;
       return { sequence, start, count: 1, kind: 'decode', samples: true, logitRows: 1, admission: sequence.admissions };
@@ -98,7 +114,7 @@ export function createStepBudget(limits: StepLimits, cost: CostEstimate): StepBu
     prefill: (sequence) => {
       const left = prefillLeft(sequence);
       const places = limits.logitRows - load.logitRows;
-      let most = Math.min(left, limits.prefillChunk, limits.batchRows - load.rows);
+      let most = Math.min(left, limits.prefillChunk, limits.batchRows - load.rows, placesLeft(sequence));
       if (sequence.logits === 'prompt') most = Math.min(most, places);
       if (most <= 0) return undefined;
       let count = affordable(sequence, most);
@@ -107,7 +123,7 @@ export function createStepBudget(limits: StepLimits, cost: CostEstimate): StepBu
       const start = sequence.computed;
       const samples = count === left;
       const logitRows = sequence.logits === 'prompt' ? count : samples ? 1 : 0;
-      load = addRows(load, sequence, start, count, logitRows);
+      load = addRows(load, sequence, { start, count, logitRows }, limits.window);
       prompts += 1;
       sequence.computed += count;
       if (samples) sequence.pending += 1;

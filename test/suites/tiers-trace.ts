@@ -50,7 +50,7 @@ function simulated(size: TierTrace, { device, core }: Serving): Result {
   const { logitRows, contextLength, adjustRows, pool } = device.model;
   same([core.pages.counts().total, pool.pageBytes], [size.poolPages, PAGE_BYTES], 'pages of the pool');
   const machine = {
-    limits: { ...LIMITS, logitRows, contextLength, adjustRows },
+    limits: { ...LIMITS, logitRows, contextLength, adjustRows, window: Infinity },
     pages: size.poolPages,
     slots: pool.slots,
     depth: DEPTH,

@@ -3,14 +3,15 @@ import type { CostEstimate, StepLoad } from '../../src/engine/cost.ts';
 import type { SchedulerLimits, Turn } from '../../src/engine/scheduler.ts';
 import { LEAST_CHUNK, stepBudget, type Work } from '../../src/engine/step-budget.ts';
 import type { Sequence } from '../../src/engine/sequence.ts';
+import { GONE, spanPages } from '../../src/engine/window.ts';
 import { PAGE_TOKENS } from '../../src/kernels/step-layout.ts';
 import { check } from './core-random.ts';
 
 /** What a list of work costs, counted row by row. */
-function loadOf(work: readonly Work[]): StepLoad {
+function loadOf(work: readonly Work[], { window }: SchedulerLimits): StepLoad {
   const load = { rows: 0, logitRows: 0, keys: 0, loraRows: 0 };
   for (const { sequence, start, count, logitRows } of work) {
-    for (let p = start; p < start + count; p++) load.keys += p + 1;
+    for (let p = start; p < start + count; p++) load.keys += Math.min(p + 1, window);
     load.rows += count;
     load.logitRows += logitRows;
     load.loraRows += count * sequence.blend.length;
@@ -21,16 +22,16 @@ function loadOf(work: readonly Work[]): StepLoad {
 function checkMilliseconds(work: readonly Work[], limits: SchedulerLimits, cost: CostEstimate): void {
   const decodes = work.filter(({ kind }) => kind === 'decode');
   const prompts = work.filter(({ kind }) => kind === 'prefill');
-  const decodeMs = decodes.length > 0 ? cost.of(loadOf(decodes)) : 0;
+  const decodeMs = decodes.length > 0 ? cost.of(loadOf(decodes, limits)) : 0;
   const isLeast = prompts.length === 1 && prompts[0]!.count <= 4;
   if (prompts.length === 0 || isLeast) return;
-  check(cost.of(loadOf(work)) <= stepBudget(limits.stepMs, decodeMs) * (1 + 1e-9), 'a step longer than its milliseconds');
+  check(cost.of(loadOf(work, limits)) <= stepBudget(limits.stepMs, decodeMs) * (1 + 1e-9), 'a step longer than its milliseconds');
 }
 
 /** What holds of one step's work, as it comes from the scheduler. */
 export function checkWork({ work, load }: Turn, limits: SchedulerLimits, cost: CostEstimate, depth: number): void {
   check(new Set(work.map((each) => each.sequence)).size === work.length, 'a sequence twice in one step');
-  const counted = loadOf(work);
+  const counted = loadOf(work, limits);
   for (const name of ['rows', 'logitRows', 'keys', 'loraRows'] as const) check(counted[name] === load[name], `load.${name} is wrong`);
   check(load.rows <= limits.batchRows, 'more rows than a step has');
   check(load.logitRows <= limits.logitRows, 'more logit rows than a step has');
@@ -54,7 +55,9 @@ export function checkTurns(ready: readonly Sequence[], { work, expired, unfit, p
   const still = ready.filter((sequence) => !gone.has(sequence)).length;
   const isPrompted = work.some((each) => each.kind === 'prefill');
   const places = Math.max(1, Math.min(limits.batchRows - (isPrompted ? LEAST_CHUNK : 0), limits.logitRows - (isPrompted ? 1 : 0)));
-  if (ready.length <= places) check(decodes === still, 'a decode row waits without cause');
+  // who will give pages back when its steps come back waits for that instead of taking others'
+  if (limits.window < Infinity) check(decodes <= still, 'more decode rows than are ready');
+  else if (ready.length <= places) check(decodes === still, 'a decode row waits without cause');
   else check(decodes >= places - gone.size, 'fewer decode rows than there is room for');
 }
 
@@ -71,16 +74,33 @@ export function checkState(core: Core, open: readonly Sequence[], limits: Schedu
   checkPages(core, running);
 }
 
-function checkPhase({ phase, pages, row, pending, computed, target, slots, admissions }: Sequence, limits: SchedulerLimits): void {
+function checkPhase(sequence: Sequence, limits: SchedulerLimits): void {
+  const { phase, pages, row, pending, slots, admissions } = sequence;
   if (phase === 'running') {
     check(row! >= 0 && row! < (slots === 'adjusted' ? limits.adjustRows : limits.sequences), 'a row that does not exist');
-    check(pages.length === Math.ceil(Math.max(target, computed) / PAGE_TOKENS), 'pages do not fit the tokens');
+    checkOwnPages(sequence, limits);
     check(admissions > 0, 'runs without an admission');
     return;
   }
   check(phase === 'waiting' || phase === 'draining', 'open, and yet finished');
   check(row === undefined && pages.length === 0, 'pages or a row without a seat');
   check(pending > 0 === (phase === 'draining'), 'the wrong one drains');
+}
+
+/** After a step was chosen: no more pages than a window and a chunk, beside what has not come back. */
+export function checkSpans(open: readonly Sequence[], { window, prefillChunk }: SchedulerLimits): void {
+  for (const { pages, gone, computed, settled } of open) {
+    check(pages.length - gone <= spanPages(prefillChunk + computed - settled, window), 'more pages than a window and a chunk');
+  }
+}
+
+/** As many pages as its tokens need, and none gone that is needed. */
+function checkOwnPages({ pages, gone, computed, target }: Sequence, { window }: SchedulerLimits): void {
+  const whole = Math.ceil(Math.max(target, computed) / PAGE_TOKENS);
+  const least = window === Infinity ? whole : Math.ceil(computed / PAGE_TOKENS);
+  check(pages.length >= least && pages.length <= whole, 'pages do not fit the tokens');
+  pages.forEach((page, index) => check((page === GONE) === index < gone, 'other pages are gone than the first'));
+  check(gone <= Math.max(0, Math.floor((computed - window + 1) / PAGE_TOKENS)), 'a page is gone that a row reads');
 }
 
 function checkAdapters({ cache, contents, inUse }: Core, running: readonly Sequence[], limits: SchedulerLimits): void {
@@ -95,7 +115,7 @@ function checkAdapters({ cache, contents, inUse }: Core, running: readonly Seque
 function checkPages({ cache, pages }: Core, running: readonly Sequence[]): void {
   const { total, kv, idle, adapters } = pages.counts();
   const users = new Array<number>(total).fill(0);
-  for (const sequence of running) for (const page of sequence.pages) users[page]! += 1;
+  for (const sequence of running) for (const page of sequence.pages.slice(sequence.gone)) users[page]! += 1;
   const owned = new Set<number>();
   const slots = new Set<number>();
   for (const key of cache.keys()) {

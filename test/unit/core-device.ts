@@ -94,7 +94,7 @@ function checkPlace({ sequence, start, count, admission }: Work, request: ModelR
 }
 
 /** `digestOf`: what an adapter computes, as its bytes said when they were read. */
-export function createDevice(pages: number, cache: AdapterCache, digestOf: (adapter: string) => string): Device {
+export function createDevice(pages: number, window: number, cache: AdapterCache, digestOf: (adapter: string) => string): Device {
   const memory = new Int32Array(pages * PAGE_TOKENS).fill(GARBAGE);
   const requireAdapters = ({ parts }: Sequence): void => {
     for (const { adapter } of parts) {
@@ -109,10 +109,10 @@ export function createDevice(pages: number, cache: AdapterCache, digestOf: (adap
   const write = (sequence: Sequence, start: number, end: number, word: (p: number) => number): void => {
     for (let p = start; p < end; p++) memory[at(sequence, p)] = word(p);
   };
-  /** Reads all that was computed before a position. */
+  /** Reads what was computed before a position, as far as its window reaches back. */
   const attend = ({ sequence, hashes }: ModelRequest, end: number): Output['state'] => {
     let state: Output['state'] = 'good';
-    for (let p = 0; p < end; p++) {
+    for (let p = Math.max(0, end - window + 1); p < end; p++) {
       const found = memory[at(sequence, p)];
       if (found === POISON) state = 'poisoned';
       else if (found !== hashes[p]) throw new Error(`position ${p} of sequence ${sequence.id} is not its own`);

@@ -2,8 +2,9 @@ import { createCore, type Core } from '../../src/engine/core.ts';
 import type { SchedulerLimits, Turn } from '../../src/engine/scheduler.ts';
 import { canDecode, type Sequence } from '../../src/engine/sequence.ts';
 import type { Work } from '../../src/engine/step-budget.ts';
+import { spanPages } from '../../src/engine/window.ts';
 import { PAGE_TOKENS } from '../../src/kernels/step-layout.ts';
-import { checkState, checkTurns, checkWork } from './core-checks.ts';
+import { checkSpans, checkState, checkTurns, checkWork } from './core-checks.ts';
 import { createDevice, tokenAfter, type Device, type ModelRequest, type Output } from './core-device.ts';
 import { check, createRandom, mix, type Random } from './core-random.ts';
 import { checkMove, createTiers, moveAdapters, type Tiers } from './core-tiers.ts';
@@ -64,7 +65,7 @@ export function createHistory(seed: number, tally: Tally): History {
     flowWeight: () => 1,
     moved: (move) => checkMove(move, core, tiers, tally),
   });
-  const device = createDevice(core.pages.counts().total, core.cache, (adapter) => tiers.standsFor.get(adapter)!);
+  const device = createDevice(core.pages.counts().total, limits.window, core.cache, (adapter) => tiers.standsFor.get(adapter)!);
   return { random, style, limits, cost, core, device, tiers, requests: [], flights: [], tally, now: 0, log: 0 };
 }
 
@@ -94,7 +95,7 @@ function note(history: History, ...numbers: readonly number[]): void {
 }
 
 /** That the pool could not hold it: with its own adapters and those that are pinned, or because no run of pages or slot is left. */
-function checkUnfit({ core, tiers }: History, { sequence }: OpenRequest): void {
+function checkUnfit({ core, tiers, limits }: History, { sequence }: OpenRequest): void {
   const { prompt, generated, pending, length, maxTokens, parts } = sequence;
   const { cache, contents, pages } = core;
   const own = new Set(parts.map(({ adapter }) => contents.of(adapter)));
@@ -102,7 +103,7 @@ function checkUnfit({ core, tiers }: History, { sequence }: OpenRequest): void {
   const known = [...own].filter((content) => content.startsWith('digest'));
   const lasting = [...known, ...pinned].reduce((sum, content) => sum + tiers.facts(content).pages, 0);
   const answer = length === 'room' ? generated.length + pending + 1 : maxTokens;
-  const needed = Math.ceil((prompt.length + answer - 1) / PAGE_TOKENS) + lasting;
+  const needed = Math.min(Math.ceil((prompt.length + answer - 1) / PAGE_TOKENS), spanPages(1, limits.window)) + lasting;
   const isCrowded = own.size > 0 && [...own].some((content) => !cache.has(content)) && (pinned.length > 0 || own.size > 1);
   check(needed > pages.counts().total || isCrowded, `called unfit, and would fit: ${JSON.stringify([sequence, needed, pages.counts()])}`);
 }
@@ -117,6 +118,10 @@ export function step(history: History, depth: number): Turn {
   const ready = requests.map(({ sequence }) => sequence).filter((sequence) => canDecode(sequence, depth));
   const turn = core.scheduler.schedule(history.now, depth);
   checkWork(turn, limits, cost, depth);
+  checkSpans(
+    openOf(history).map(({ sequence }) => sequence),
+    limits,
+  );
   if (tiers.uploads.size === 0) checkTurns(ready, turn, limits);
   for (const { id, deadline } of turn.expired) {
     check(deadline !== undefined && requests[id]!.committed.length === 0, 'expired without cause');
@@ -153,10 +158,11 @@ function describe({ requests, core, limits }: History): string {
 function noteAdmissions({ requests, tally }: History): void {
   const isHidden = requests.some((other) => other.isPoisoned && other.end !== 'poisoned');
   for (const request of requests) {
-    const { phase, admissions, shared } = request.sequence;
+    const { phase, admissions, shared, gone } = request.sequence;
     if (phase !== 'running' || request.admitted === admissions) continue;
     Object.assign(request, { admitted: admissions, mayBePoisoned: isHidden });
     tally.shared += shared;
+    if (gone > 0) tally.sharedGone += 1;
     if (admissions > 1) tally.recomputed += 1;
   }
 }
@@ -172,6 +178,7 @@ function submit(history: History, { work }: Turn): void {
     const output = device.run(each, request, fault);
     const isOwn = fault === 'poisoned' || request.isPoisoned;
     if (output.state === 'poisoned') request.isPoisoned = true;
+    history.tally.gone += Number(sequence.gone > 0);
     check(output.state !== 'poisoned' || isOwn || request.mayBePoisoned, 'shares a page that was known to be wrong');
     note(history, 2, sequence.id, sequence.row!, start, count, ...sequence.pages);
     return { work: each, output, request };

@@ -26,7 +26,9 @@ export type Tally = Record<
   | 'reads'
   | 'loads'
   | 'recomputed'
-  | 'handPlaced',
+  | 'handPlaced'
+  | 'gone'
+  | 'sharedGone',
   number
 >;
 
@@ -34,7 +36,7 @@ export function createTally(): Tally {
   const ends = { finished: 0, cancelled: 0, expired: 0, unfit: 0, failed: 0, poisoned: 0 };
   const moves = { reads: 0, loads: 0, recomputed: 0, handPlaced: 0, changed: 0, refused: 0 };
   const tiers = { gpuLoads: 0, gpuEvictions: 0, heapLoads: 0, heapEvictions: 0, diskLoads: 0, diskEvictions: 0 };
-  return { ...ends, ...moves, ...tiers, requests: 0, steps: 0, resets: 0, preemptions: 0, shared: 0 };
+  return { ...ends, ...moves, ...tiers, requests: 0, steps: 0, resets: 0, preemptions: 0, shared: 0, gone: 0, sharedGone: 0 };
 }
 
 export interface ModelCost extends CostEstimate {
@@ -66,5 +68,6 @@ export function createLimits({ between, below, chance }: Random, style: Style): 
   const batchRows = between(1, 24);
   const adjustRows = chance(0.5) ? sequences : between(1, sequences);
   const sizes = { prefillChunk: between(1, 24), logitRows: between(1, batchRows), stepMs: 2 + below(60) };
-  return { sequences, batchRows, adjustRows, adapters: between(1, 5), contextLength: 16 * between(3, 6), ...sizes };
+  const window = chance(0.5) ? Infinity : between(1, 48);
+  return { sequences, batchRows, adjustRows, adapters: between(1, 5), contextLength: 16 * between(3, 6), window, ...sizes };
 }

@@ -43,7 +43,17 @@ export interface Small {
   run(depth?: number): Turn;
 }
 
-const LIMITS = { sequences: 8, batchRows: 64, prefillChunk: 16, logitRows: 64, contextLength: 512, adapters: 8, adjustRows: 8, stepMs: 40 };
+const LIMITS = {
+  sequences: 8,
+  batchRows: 64,
+  prefillChunk: 16,
+  logitRows: 64,
+  contextLength: 512,
+  adapters: 8,
+  adjustRows: 8,
+  stepMs: 40,
+  window: Infinity,
+};
 
 /** Facts of an adapter that takes as many bytes as pages. */
 export const facts = (digest: string, pages: number): AdapterFacts => ({ digest, pages, bytes: pages, stored: pages });

@@ -100,7 +100,7 @@ export function createFakeDevice({ pages, slots, precision, writeMs = 0 }: FakeS
     };
     return {
       ...{
-        config: { vocabSize: VOCABULARY, family: 'llama', heads: 2, kvHeads: 1, headDim: 4 },
+        config: { vocabSize: VOCABULARY, family: 'llama', heads: 2, kvHeads: 1, headDim: 4, layerKinds: [{ window: Infinity, rope: 0 }] },
         shape: { table: TABLE },
         pool,
         contextLength: 256,

@@ -23,6 +23,8 @@ const LEAST: Partial<Tally> = {
   refused: 10,
   changed: 1,
   handPlaced: 20,
+  gone: 5000,
+  sharedGone: 30,
 };
 
 function run(seed: number, tally: Tally): number {
