@@ -8,7 +8,7 @@ import { BYTES_OF_POOL, type PoolType } from '../kernels/libraries.ts';
 import { PAGE_TOKENS, stepLayout } from '../kernels/step-layout.ts';
 import type { KernelSet } from '../kernels/variants.ts';
 import { createActivations, ropeTable, stageNumbers } from './activations.ts';
-import type { ModelConfig } from './config.ts';
+import { windowOf, type ModelConfig } from './config.ts';
 import { halvesOn, type Quantization } from './plane-types.ts';
 import type { StepItem } from './plan.ts';
 import { createRunner, type ItemOutput, type PreparedStep, type Runner } from './runner.ts';
@@ -202,17 +202,19 @@ function poolSize(gpu: Gpu, config: ModelConfig, settings: ModelSettings, type: 
   const pages = Math.floor(perLayer / pageBytes);
   const asked = settings.maxModelLength;
   const room = pages * PAGE_TOKENS;
+  // where every layer has a window, a text takes no more pages than that, however long it is
+  const longest = pages > Math.ceil(windowOf(config) / PAGE_TOKENS) ? config.contextLength : room;
   if (asked !== undefined && asked > config.contextLength) {
     const message = `maxModelLength ${asked} is above the model's own ${config.contextLength} (max_position_embeddings)`;
     throw new WebLoraError('request_invalid', message, { param: 'maxModelLength' });
   }
-  if (room === 0 || (asked ?? 0) > room) {
+  if (room === 0 || (asked ?? 0) > longest) {
     const message = `A pool of ${wanted} bytes holds ${room} tokens; ${asked ?? 1} need ${Math.ceil((asked ?? 1) / PAGE_TOKENS) * pageBytes * config.layers}`;
     throw new WebLoraError('request_invalid', `${message}. Raise memory.pool (--pool-memory) or lower maxModelLength.`, {
       param: 'memory.pool',
     });
   }
-  return { pages, pageBytes, contextLength: asked ?? Math.min(config.contextLength, room) };
+  return { pages, pageBytes, contextLength: asked ?? Math.min(config.contextLength, longest) };
 }
 
 /**

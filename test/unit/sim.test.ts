@@ -141,6 +141,18 @@ describe('what the full bench asks, on a small scale', () => {
     expect(() => run(1 - 1 / machine.pages)).toThrow('came to rest');
   });
 
+  test('a model whose layers all have windows keeps its answers in a pool that others outgrow', () => {
+    const trace = generate({ ...WORKLOAD, requests: 40, rate: 40, prompt: [100, 200], answer: [100, 200] });
+    const machine = { ...a10g(1), pages: 120, adapterPages: () => 1 };
+    const run = (window: number) =>
+      simulate({ ...machine, limits: { ...machine.limits, window, prefillChunk: 32 } }, { trace, pace: 'ms', policy: 'weblora' });
+    const [windowed, whole] = [run(64), run(Infinity)];
+    for (const { outcomes } of [windowed, whole]) expect(outcomes.every(({ end }) => end === 'finished')).toBe(true);
+    expect(windowed.preemptions).toBe(0);
+    expect(whole.preemptions).toBeGreaterThan(0);
+    expect(windowed.ms).toBeLessThan(whole.ms);
+  });
+
   test('loads lie between the least and those of a cache that knows nothing of the queue', () => {
     const size = { places: 16, requests: 320, seeds: [1] };
     const { weblora, lru, belady } = countLoads(size, 'Zipf 1', 'waves of 64, 64 waiting');
