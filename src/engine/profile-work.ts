@@ -1,4 +1,3 @@
-import { readAdapter } from '../adapters/adapter.ts';
 import { createAdapterPool } from '../adapters/pool.ts';
 import { traitsOf, type PackedAdapter } from '../adapters/sites.ts';
 import { WebLoraError } from '../errors.ts';
@@ -9,6 +8,7 @@ import type { Model } from '../model/model.ts';
 import type { Part, StepItem } from '../model/plan.ts';
 import { GREEDY } from '../model/sampling.ts';
 import type { ModelWeights } from '../model/weights.ts';
+import { readFolder } from './adapter-folder.ts';
 import type { ServingDevice } from './device.ts';
 import { hubAccess } from './hub-options.ts';
 import { ceilingNumbers } from './profile-ceilings.ts';
@@ -53,7 +53,8 @@ export async function placeAdapters(
   const placed: PlacedAdapter[] = [];
   for (const [i, source] of adapters.entries()) {
     const folder = await openFolder(source, { signal, hub: hubAccess(options) });
-    const packed = await readAdapter(folder, model.shape.table, precision, { signal });
+    const base = { table: model.shape.table, config: model.config, precision };
+    const packed = await readFolder(folder, base, { signal });
     await device.reserveRank(packed.rank4);
     const traits = traitsOf(packed);
     await device.reserveTraits(traits);

@@ -3,12 +3,14 @@ import { describe, expect, test } from 'vitest';
 import { readAdapter } from '../../src/adapters/adapter.ts';
 import type { PackedAdapter, SiteTable } from '../../src/adapters/sites.ts';
 import { decodeAdapter, encodeAdapter } from '../../src/adapters/stored-adapter.ts';
-import { openFolder } from '../../src/formats/folder.ts';
+import { openFolder, readJson } from '../../src/formats/folder.ts';
 import { toF32 } from '../../src/formats/half.ts';
 import { openSafetensors } from '../../src/formats/safetensors.ts';
 import { parseModelConfig } from '../../src/model/config.ts';
 import { modelShape } from '../../src/model/shape.ts';
 import { createSlices } from '../../src/slices.ts';
+import { memoryFolder, safetensors } from './files.ts';
+import type { TestTensor } from './files.ts';
 import { expected, largestError, product } from './lora-math.ts';
 
 const SHARED = new URL('../../../shared/', import.meta.url);
@@ -17,6 +19,10 @@ const SHARED = new URL('../../../shared/', import.meta.url);
 function llamaSites(path: string): SiteTable {
   const file = new URL(`${path}/config.json`, SHARED);
   return modelShape(parseModelConfig(JSON.parse(readFileSync(file, 'utf8')), file.pathname)).table;
+}
+
+function widthOf({ sites }: SiteTable, module: string): number {
+  return sites.find((site) => site.module.endsWith(module))!.outWidth;
 }
 
 const KEPT_ALONE: Readonly<Record<string, readonly string[]>> = {
@@ -64,6 +70,34 @@ describe.skipIf(!existsSync(SHARED))('reference adapters', () => {
       const again = await encodeAdapter(decodeAdapter(bytes, table)!, createSlices());
       expect(Buffer.compare(again, bytes)).toBe(0);
     }
+  });
+
+  test.each(['phi3-fused', 'llama'])('r8-fused over %s is r8-fused under the names of single layers', async (family) => {
+    const table = llamaSites(`references/arch/${family}/base`);
+    const fused = await openFolder(new URL('references/arch/phi3-fused/adapters/r8-fused', SHARED));
+    const parts = new Map([
+      ['qkv_proj', ['q_proj', 'k_proj', 'v_proj']],
+      ['gate_up_proj', ['gate_proj', 'up_proj']],
+    ]);
+    const config = (await readJson(fused, 'adapter_config.json')) as { target_modules: string[] };
+    const files = await openSafetensors(fused, 'adapter_model');
+    const tensors: TestTensor[] = [];
+    for (const [name, info] of files.tensors) {
+      const bytes = await files.read(info);
+      const [whole, pieces] = [...parts].find(([module]) => name.includes(module)) ?? ['', ['']];
+      let first = 0;
+      for (const piece of pieces) {
+        const rows = name.includes('lora_A') || whole === '' ? info.shape[0]! : widthOf(table, piece);
+        const rowBytes = bytes.length / info.shape[0]!;
+        const own = name.includes('lora_A') ? bytes : bytes.subarray(first * rowBytes, (first + rows) * rowBytes);
+        tensors.push({ name: name.replace(whole, piece), shape: [rows, info.shape[1]!], dtype: info.dtype, bytes: own });
+        first += rows;
+      }
+    }
+    const target_modules = config.target_modules.flatMap((module) => parts.get(module) ?? [module]);
+    const own = memoryFolder({ 'adapter_config.json': { ...config, target_modules }, 'adapter_model.safetensors': safetensors(tensors) });
+    expect(tensors.length).toBe(2 * 7 * 2);
+    expect(await readAdapter(fused, table, 'exact')).toEqual(await readAdapter(own, table, 'exact'));
   });
 
   test('a packed reference adapter has the product of its tensors', async () => {
