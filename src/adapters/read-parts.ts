@@ -1,8 +1,6 @@
-import { WebLoraError } from '../errors.ts';
-import { floatBytes, toF32 } from '../formats/half.ts';
+import { floatBytes } from '../formats/half.ts';
 import { digestParts, sha256 } from './digest.ts';
 import type { DigestOther, DigestPair } from './digest.ts';
-import { PIECE } from './numbers.ts';
 import { roundRank } from './pack.ts';
 import type { AdapterParts, AdapterTensor, PairPart, Range, VectorPart, WholePart } from './parts.ts';
 import { checkFinite, rangesOf, readBlock } from './read-block.ts';
@@ -21,8 +19,6 @@ export interface PartsReading extends Omit<Reading, 'reader'> {
 
 /** Bytes of a whole matrix that are held as one piece, unless one row has more: an upload takes one at a time. */
 const WHOLE_SLICE = 4 << 20;
-/** The largest number of f16. */
-const LARGEST_HALF = 65_504;
 
 /** Parts by block. */
 function byBlock({ pairs, biases, norms }: AdapterParts, blocks: number): readonly BlockParts[] {
@@ -61,18 +57,6 @@ function sliceWhole(tensor: AdapterTensor): readonly Range[] {
   return slices;
 }
 
-/** Throws `adapter_setting` for f32 numbers beyond f16 where these become it. */
-async function checkRange(bytes: Uint8Array<ArrayBuffer>, { name, file }: Range, { locate, precision, slices }: Reading): Promise<void> {
-  if (precision === 'exact') return;
-  for (let at = 0; at < bytes.length; at += PIECE * 4) {
-    await slices.pause();
-    const large = toF32(bytes.subarray(at, at + PIECE * 4), 'F32').find((value) => Math.abs(value) > LARGEST_HALF);
-    if (large === undefined) continue;
-    const message = `${locate(file)}: ${name} holds ${large}, which f16 cannot`;
-    throw new WebLoraError('adapter_setting', `${message}; load the model with precision: 'exact' (--precision exact).`);
-  }
-}
-
 interface ReadWhole {
   readonly matrix: WholeMatrix;
   readonly digests: readonly DigestOther[];
@@ -92,7 +76,6 @@ async function readWhole(reading: Reading, { places, tensor }: WholePart, ranges
     const hash = sha256(bytes);
     hash.catch(() => undefined);
     await checkFinite({ bytes, dtype }, range, reading, (range.start - tensor.start) / floatBytes(dtype));
-    if (dtype === 'F32') await checkRange(bytes, range, reading);
     held.push(bytes);
     hashes.push(await hash);
   }
@@ -114,7 +97,7 @@ function unblendable({ pairs, biases, norms, whole }: AdapterParts): readonly Un
  * Reads all parts of an adapter and packs them for the GPU. Of the stored bytes one layer is in memory at a time, or 4 MiB where that is
  * more; whole matrices stay as they are. The thread is given back as the slices say.
  *
- * Throws what reading throws, `tensor_not_finite`, and `adapter_setting` for numbers that no f32 scale, or no f16, holds.
+ * Throws what reading throws, `tensor_not_finite`, and `adapter_setting` for numbers that no f32 scale holds.
  */
 export async function readParts(parts: AdapterParts, { files, signal, onProgress, ...rest }: PartsReading): Promise<PackedAdapter> {
   const { table, precision } = rest;

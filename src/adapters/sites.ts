@@ -99,7 +99,7 @@ export interface WholeMatrix {
   readonly rows: number;
   readonly width: number;
   readonly dtype: FloatDtype;
-  /** Rows behind one another as the file stores them, whole rows in each slice, a few MiB. In `half` f32 numbers are within f16's range. */
+  /** Rows behind one another as the file stores them, whole rows in each slice, a few MiB. */
   readonly slices: readonly Uint8Array<ArrayBuffer>[];
 }
 

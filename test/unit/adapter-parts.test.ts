@@ -331,11 +331,9 @@ describe('refused by name', () => {
     ['the head where the targets leave it out', [...Q, ...lora('base_model.model.lm_head', 8, 16)], {}, /leaves out.*lm_head/],
   ])('%s', (_, tensors, config, message) => refused(tensors, config, message));
 
-  test('f32 beyond f16 in a saved matrix, in half only; NaN in either', async () => {
-    const matrix = (value: number) => [...Q, tensor('base_model.model.lm_head.weight', [16, 8], (i) => (i === 77 ? value : 0))];
-    expect(await codeOf(() => read(matrix(1e5), {}))).toBeUndefined();
-    await expect(read(matrix(1e5), {}, FULL, 'half')).rejects.toThrow(/lm_head\.weight holds 100000, which f16 cannot/);
-    await expect(read(matrix(NaN), {})).rejects.toThrow(/NaN at element 77/);
+  test('NaN in a saved matrix', async () => {
+    const matrix = tensor('base_model.model.lm_head.weight', [16, 8], (i) => (i === 77 ? NaN : 0));
+    await expect(read([...Q, matrix], {})).rejects.toThrow(/NaN at element 77/);
   });
 });
 
