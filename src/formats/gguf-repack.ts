@@ -75,90 +75,88 @@ const PLANS: Readonly<Record<GgufBlockType, BlockPlan>> = {
   IQ4_XS: { values: 128, high: 0, parts: 8, scales: 1, scalesAt: 0 },
 };
 
-/** Sections to write to, by the words that suit them. */
+/** Sections to write to. */
 interface Outputs {
-  readonly values8: Uint8Array;
-  readonly values16: Uint16Array;
+  readonly values: Int32Array;
+  readonly high: Int32Array;
   readonly high8: Uint8Array;
-  readonly high16: Uint16Array;
-  readonly parts16: Uint16Array;
-  readonly parts32: Uint32Array;
+  readonly parts: Int32Array;
 }
 
 /** Writes all but the scales of so many blocks. */
-type Gather = (source: Uint16Array, blocks: number, out: Outputs) => void;
+type Gather = (source: DataView, blocks: number, out: Outputs) => void;
 
-/** Types of 32 weights with their nibbles behind `before` 16-bit words. */
-function nibbles32(words: number, before: number): Gather {
-  return (source, blocks, { values16 }) => {
-    for (let block = 0; block < blocks; block++) gatherNibbles(source, block * words + before, 16, values16, block * 8);
+/** Types of 32 weights in blocks of `bytes` with their nibbles behind `before` bytes. */
+function nibbles32(bytes: number, before: number): Gather {
+  return (source, blocks, { values }) => {
+    for (let block = 0; block < blocks; block++) gatherNibbles(source, block * bytes + before, 16, values, block * 4);
   };
 }
 
-/** The same with a fifth bit of each weight, in the order of the weights, in two words before the nibbles. */
-function fiveBits32(words: number, before: number): Gather {
-  return (source, blocks, { values16, high16 }) => {
+/** The same with a fifth bit of each weight, in the order of the weights, in four bytes before the nibbles. */
+function fiveBits32(bytes: number, before: number): Gather {
+  return (source, blocks, { values, high }) => {
     for (let block = 0; block < blocks; block++) {
-      copyWords(source, block * words + before - 2, 2, high16, block * 2);
-      gatherNibbles(source, block * words + before, 16, values16, block * 8);
+      copyWords(source, block * bytes + before - 4, 1, high, block);
+      gatherNibbles(source, block * bytes + before, 16, values, block * 4);
     }
   };
 }
 
 const GATHER: Readonly<Record<GgufBlockType, Gather>> = {
-  Q4_0: nibbles32(9, 1),
-  Q4_1: nibbles32(10, 2),
-  Q5_0: fiveBits32(11, 3),
-  Q5_1: fiveBits32(12, 4),
-  IQ4_NL: nibbles32(9, 1),
-  Q8_0(source, blocks, { values16 }) {
-    for (let block = 0; block < blocks; block++) copyWords(source, block * 17 + 1, 16, values16, block * 16);
+  Q4_0: nibbles32(18, 2),
+  Q4_1: nibbles32(20, 4),
+  Q5_0: fiveBits32(22, 6),
+  Q5_1: fiveBits32(24, 8),
+  IQ4_NL: nibbles32(18, 2),
+  Q8_0(source, blocks, { values }) {
+    for (let block = 0; block < blocks; block++) copyWords(source, block * 34 + 2, 8, values, block * 8);
   },
-  Q2_K(source, blocks, { values8, parts16 }) {
+  Q2_K(source, blocks, { values, parts }) {
     for (let block = 0; block < blocks; block++) {
-      const at = block * 42;
-      copyWords(source, at, 8, parts16, block * 8);
-      for (let part = 0; part < 2; part++) gatherPairs(source, at + 8 + part * 16, values8, block * 64 + part * 32);
+      const at = block * 84;
+      copyWords(source, at, 4, parts, block * 4);
+      for (let part = 0; part < 2; part++) gatherPairs(source, at + 16 + part * 32, values, block * 16 + part * 8);
     }
   },
-  Q3_K(source, blocks, { values8, high8, parts32 }) {
+  Q3_K(source, blocks, { values, high8, parts }) {
     for (let block = 0; block < blocks; block++) {
-      const at = block * 55;
+      const at = block * 110;
       gatherBits(source, at, high8, block * 32);
-      for (let part = 0; part < 2; part++) gatherPairs(source, at + 16 + part * 16, values8, block * 64 + part * 32);
-      gatherScales16(source, at + 48, parts32, block * 4);
+      for (let part = 0; part < 2; part++) gatherPairs(source, at + 32 + part * 32, values, block * 16 + part * 8);
+      gatherScales16(source, at + 96, parts, block * 4);
     }
   },
-  Q4_K(source, blocks, { values16, parts32 }) {
+  Q4_K(source, blocks, { values, parts }) {
     for (let block = 0; block < blocks; block++) {
-      const at = block * 72;
-      gatherScalesAndMinima(source, at + 2, parts32, block * 4);
-      for (let part = 0; part < 4; part++) gatherNibbles(source, at + 8 + part * 16, 32, values16, block * 64 + part * 16);
+      const at = block * 144;
+      gatherScalesAndMinima(source, at + 4, parts, block * 4);
+      for (let part = 0; part < 4; part++) gatherNibbles(source, at + 16 + part * 32, 32, values, block * 32 + part * 8);
     }
   },
-  Q5_K(source, blocks, { values16, high8, parts32 }) {
+  Q5_K(source, blocks, { values, high8, parts }) {
     for (let block = 0; block < blocks; block++) {
-      const at = block * 88;
-      gatherScalesAndMinima(source, at + 2, parts32, block * 4);
-      gatherBits(source, at + 8, high8, block * 32);
-      for (let part = 0; part < 4; part++) gatherNibbles(source, at + 24 + part * 16, 32, values16, block * 64 + part * 16);
+      const at = block * 176;
+      gatherScalesAndMinima(source, at + 4, parts, block * 4);
+      gatherBits(source, at + 16, high8, block * 32);
+      for (let part = 0; part < 4; part++) gatherNibbles(source, at + 48 + part * 32, 32, values, block * 32 + part * 8);
     }
   },
-  Q6_K(source, blocks, { values16, high8, parts16 }) {
+  Q6_K(source, blocks, { values, high, parts }) {
     for (let block = 0; block < blocks; block++) {
-      const at = block * 105;
+      const at = block * 210;
       for (let part = 0; part < 2; part++) {
-        gatherNibbles(source, at + part * 32, 64, values16, block * 64 + part * 32);
-        gatherPairs(source, at + 64 + part * 16, high8, block * 64 + part * 32);
+        gatherNibbles(source, at + part * 64, 64, values, block * 32 + part * 16);
+        gatherPairs(source, at + 128 + part * 32, high, block * 16 + part * 8);
       }
-      copyWords(source, at + 96, 8, parts16, block * 8);
+      copyWords(source, at + 192, 4, parts, block * 4);
     }
   },
-  IQ4_XS(source, blocks, { values16, parts32 }) {
+  IQ4_XS(source, blocks, { values, parts }) {
     for (let block = 0; block < blocks; block++) {
-      const at = block * 68;
-      gatherScales8(source, at + 2, source[at + 1]!, parts32, block * 2);
-      for (let part = 0; part < 8; part++) gatherNibbles(source, at + 4 + part * 8, 16, values16, block * 64 + part * 8);
+      const at = block * 136;
+      gatherScales8(source, at + 2, parts, block * 2);
+      for (let part = 0; part < 8; part++) gatherNibbles(source, at + 8 + part * 16, 16, values, block * 32 + part * 4);
     }
   },
 };
@@ -204,35 +202,27 @@ export function rowsOfPlane(
 }
 
 /** The f16 scales of so many blocks, in the order of the plane. */
-function scalesOf(type: GgufBlockType, source: Uint16Array, blocks: number): Uint16Array<ArrayBuffer> {
+function scalesOf(type: GgufBlockType, source: DataView, blocks: number): Uint16Array<ArrayBuffer> {
   const { scales, scalesAt } = PLANS[type];
-  const words = GGUF_BLOCKS[type].bytes / 2;
+  const { bytes } = GGUF_BLOCKS[type];
   const halves = new Uint16Array(blocks * scales);
   for (let block = 0; block < blocks; block++) {
-    halves[block * scales] = source[block * words + scalesAt / 2]!;
-    if (scales === 2) halves[block * 2 + 1] = source[block * words + scalesAt / 2 + 1]!;
+    halves[block * scales] = source.getUint16(block * bytes + scalesAt, true);
+    if (scales === 2) halves[block * 2 + 1] = source.getUint16(block * bytes + scalesAt + 2, true);
   }
   return halves;
 }
 
-/** The blocks as 16-bit words; a copy where they begin at an odd byte. */
-function wordsOf(blocks: Uint8Array<ArrayBuffer>): Uint16Array<ArrayBuffer> {
-  const even = blocks.byteOffset % 2 === 0 ? blocks : new Uint8Array(blocks);
-  return new Uint16Array(even.buffer, even.byteOffset, even.length / 2);
+function viewOf({ buffer, byteOffset, length }: Uint8Array<ArrayBuffer>): DataView {
+  return new DataView(buffer, byteOffset, length);
 }
 
 function outputs(into: ReadonlyMap<GgufSectionName, Uint8Array<ArrayBuffer>>): Outputs {
-  const { buffer, byteOffset, length } = into.get('values')!;
-  const high = into.get('high') ?? new Uint8Array(0);
-  const parts = into.get('parts') ?? new Uint8Array(0);
-  return {
-    values8: into.get('values')!,
-    values16: new Uint16Array(buffer, byteOffset, length / 2),
-    high8: high,
-    high16: new Uint16Array(high.buffer, high.byteOffset, high.length / 2),
-    parts16: new Uint16Array(parts.buffer, parts.byteOffset, parts.length / 2),
-    parts32: new Uint32Array(parts.buffer, parts.byteOffset, parts.length / 4),
+  const words = (name: GgufSectionName): Int32Array => {
+    const { buffer, byteOffset, length } = into.get(name) ?? new Uint8Array(0);
+    return new Int32Array(buffer, byteOffset, length / 4);
   };
+  return { values: words('values'), high: words('high'), high8: into.get('high') ?? new Uint8Array(0), parts: words('parts') };
 }
 
 /**
@@ -258,7 +248,7 @@ export function repackRows(
     if (into[i]?.length !== bytes) throw new RangeError(`Section ${name} of these rows has ${bytes} bytes, not ${into[i]?.length}`);
   }
   const named = new Map(sections.map(({ name }, i) => [name, into[i]!]));
-  const source = wordsOf(blocks);
+  const source = viewOf(blocks);
   GATHER[type](source, count, outputs(named));
   const scales = toF32(new Uint8Array(scalesOf(type, source, count).buffer), 'F16');
   named.get('scales')!.set(new Uint8Array(scales.buffer));
@@ -267,7 +257,7 @@ export function repackRows(
 /** The index of the first block whose scale or minimum is NaN or infinite, or undefined. `blocks` are whole blocks. */
 export function firstBadBlock(type: GgufBlockType, blocks: Uint8Array<ArrayBuffer>): number | undefined {
   const { bytes } = GGUF_BLOCKS[type];
-  const halves = scalesOf(type, wordsOf(blocks), blocks.length / bytes);
+  const halves = scalesOf(type, viewOf(blocks), blocks.length / bytes);
   const bad = halves.findIndex((half) => (half & 0x7c00) === 0x7c00);
   return bad < 0 ? undefined : Math.floor(bad / PLANS[type].scales);
 }

@@ -90,11 +90,37 @@ export function toF16(values: Float32Array<ArrayBuffer>): Uint16Array<ArrayBuffe
   return halves;
 }
 
+/** Where the exponents of one number of 32 bits or of two of 16 lie, their lowest bits, and what adding these to exponents of ones carries to. */
+const EXPONENTS: Readonly<Record<FloatDtype, { readonly bits: number; readonly lowest: number; readonly carry: number }>> = {
+  F32: { bits: 0x7f800000, lowest: 0x00800000, carry: 0x80000000 },
+  F16: { bits: 0x7c007c00, lowest: 0x04000400, carry: 0x80008000 },
+  BF16: { bits: 0x7f807f80, lowest: 0x00800080, carry: 0x80008000 },
+};
+/** Words that are looked at together. */
+const RUN = 4096;
+
+/** The first of a run of words in which some number is NaN or infinite, or undefined. */
+function firstBadRun(words: Int32Array, dtype: FloatDtype): number | undefined {
+  const { bits, lowest, carry } = EXPONENTS[dtype];
+  for (let from = 0; from < words.length; from += RUN) {
+    const end = Math.min(from + RUN, words.length);
+    let carried = 0;
+    for (let i = from; i < end; i++) carried |= (words[i]! & bits) + lowest;
+    if ((carried & carry) !== 0) return from;
+  }
+  return undefined;
+}
+
 /** Index of the first NaN or infinity, or undefined. Looks at exponent bits only. */
 export function firstNotFinite(bytes: Uint8Array<ArrayBuffer>, dtype: FloatDtype): number | undefined {
   const words = dtype === 'F32' ? words32(bytes) : words16(bytes);
-  const exponent = dtype === 'F32' ? 0x7f800000 : dtype === 'F16' ? 0x7c00 : 0x7f80;
-  for (let i = 0; i < words.length; i++) {
+  const odd = words.byteOffset % 4 !== 0 ? words.length : 0;
+  // All words of 32 bits are looked at in runs; what is left, where one of these is bad, number by number.
+  const whole = new Int32Array(words.buffer, odd ? 0 : words.byteOffset, odd ? 0 : words.byteLength >> 2);
+  const perWord = 4 / floatBytes(dtype);
+  const run = firstBadRun(whole, dtype);
+  const exponent = EXPONENTS[dtype].bits & (dtype === 'F32' ? -1 : 0xffff);
+  for (let i = (run ?? whole.length) * perWord; i < words.length; i++) {
     if ((words[i]! & exponent) === exponent) return i;
   }
   return undefined;

@@ -1,5 +1,6 @@
-import { firstBadBlock, repackLayout, repackRows, rowsOfPlane } from '../formats/gguf-repack.ts';
+import { repackLayout, repackRows, rowsOfPlane } from '../formats/gguf-repack.ts';
 import { GGUF_BLOCKS, type GgufBlockType } from '../formats/gguf-types.ts';
+import { firstNotFinite } from '../formats/half.ts';
 import { permutedRows } from './gguf-config-tensors.ts';
 
 /** Rows of `rowBytes` bytes in transformers' order: the file has them interleaved inside heads of `headRows` rows (see `permutedRows`). */
@@ -30,8 +31,18 @@ export function sectionsOf(
   return sections;
 }
 
-/** The index of the first element of a block whose scale or minimum is NaN or infinite, or undefined. */
-export function firstBadElement(type: GgufBlockType, blocks: Uint8Array<ArrayBuffer>): number | undefined {
-  const bad = firstBadBlock(type, blocks);
-  return bad === undefined ? undefined : bad * GGUF_BLOCKS[type].weights;
+/** The index of the first element of a block whose scale or minimum is NaN or infinite, or undefined; `sections` as `sectionsOf` gave them. */
+export function firstBadElement(
+  type: GgufBlockType,
+  sections: readonly Uint8Array<ArrayBuffer>[],
+  rows: number,
+  width: number,
+): number | undefined {
+  const at = repackLayout(type, rows, width).sections.findIndex(({ name }) => name === 'scales');
+  const scales = sections[at]!;
+  const bad = firstNotFinite(scales, 'F32');
+  if (bad === undefined) return undefined;
+  const { weights } = GGUF_BLOCKS[type];
+  const ofBlock = scales.length / 4 / ((rows * width) / weights);
+  return Math.floor(bad / ofBlock) * weights;
 }

@@ -68,9 +68,10 @@ interface Slice {
 
 async function writeBlocks(tensor: BlockTensor, { row, rows, width, bytes }: Slice, write: WriteRows): Promise<void> {
   const { firstBadElement, sectionsOf } = await ggufPart();
-  const bad = firstBadElement(tensor.dtype, bytes);
+  const sections = sectionsOf(tensor.dtype, bytes, rows, width);
+  const bad = firstBadElement(tensor.dtype, sections, rows, width);
   if (bad !== undefined) throw notFinite(tensor, 'a scale that is NaN or infinity', row * width + bad);
-  write(row, { rows, sections: sectionsOf(tensor.dtype, bytes, rows, width) });
+  write(row, { rows, sections });
 }
 
 function writeFloats(tensor: FloatTensor, type: FloatType, { row, rows, width, bytes }: Slice, write: WriteRows): void {

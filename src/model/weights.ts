@@ -69,9 +69,7 @@ export async function placeWeights(given: WeightLoading, config: ModelConfig, sh
   const layers: LayerWeights[] = [];
   for (let layer = 0; layer < config.layers; layer++) layers.push(await placeLayer(loading, config, shape, layer));
   await loading.buffers.settled();
-  const fill = async (): Promise<void> => {
-    for (const next of loading.fills) await next();
-  };
+  const fill = (): Promise<void> => runAll(loading.fills);
   return { weights: { embedding, head, finalNorm, layers }, fill };
 }
 
@@ -108,4 +106,22 @@ async function placeLayer(loading: Placing, config: ModelConfig, shape: ModelSha
     downBias: await bias(down, config.biases.mlp),
     feedForwardNorm: around ? await norm('post_feedforward_layernorm') : undefined,
   };
+}
+
+/** Runs all of them in their order, two at a time: while the bytes of one are converted and written, those of the next are read. */
+async function runAll(fills: readonly (() => Promise<void>)[]): Promise<void> {
+  const left = fills.values();
+  let failed = false;
+  const lane = async (): Promise<void> => {
+    for (const next of left) {
+      if (failed) return;
+      await next().catch((error: unknown) => {
+        failed = true;
+        throw error;
+      });
+    }
+  };
+  // Who is told of a failure may take the buffers away: nobody writes any more by then.
+  const ends = await Promise.allSettled([lane(), lane()]);
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
 }
