@@ -1,5 +1,5 @@
 // Readers of the step metadata, which every kernel binds as `step: array<u32>`. Layout: src/kernels/step-layout.ts.
-// From outside: SEGMENTS_AT, PARTS_AT, ROWS_AT, LOGIT_ROWS_AT, SAMPLERS_AT.
+// From outside: SEGMENT_COUNT_AT, SEGMENTS_AT, PARTS_AT, ROWS_AT, LOGIT_ROWS_AT, SAMPLERS_AT.
 
 // One token of the batch. `token` may name a state slot instead (lib/state).
 struct Row { token: u32, position: u32, block_row: u32 }
@@ -11,7 +11,7 @@ struct Segment { row_start: u32, row_count: u32, part_start: u32, part_count: u3
 struct Part { slot: u32, scale: f32 }
 
 fn row_count() -> u32 { return step[0]; }
-fn segment_count() -> u32 { return step[1]; }
+fn segment_count() -> u32 { return step[SEGMENT_COUNT_AT]; }   // of batch rows, or of logit rows: as the kernel is made
 fn rank_quads() -> u32 { return step[2]; }   // of the widest adapter in this step
 fn logit_row_count() -> u32 { return step[3]; }
 fn sampler_count() -> u32 { return step[4]; }

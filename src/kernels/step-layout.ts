@@ -3,13 +3,14 @@
  *
  * | section    | words each | what |
  * | ---------- | ---------- | ---- |
- * | header     | 16 in all  | rows, segments, rank quads of the widest adapter, logit rows, samplers |
+ * | header     | 16 in all  | rows, segments, rank quads of the widest adapter, logit rows, samplers, logit segments |
  * | rows       | 4          | token (or TOKEN_IN_STATE and a state slot), position, block row, slot of its one adapter or 0 |
  * | segments   | 8          | first row, rows, first part, parts, first row in v |
  * | parts      | 2          | slot, scale (f32 bits) |
  * | logit rows | 1          | batch row |
  * | samplers   | 16         | see SAMPLER |
  * | end lists  | 1          | token; samplers with the same list share it |
+ * | logit segments | 8      | as segments, of logit rows; only in steps in which an adapter changes the head |
  */
 export interface StepLayout {
   readonly limits: StepLimits;
@@ -19,6 +20,7 @@ export interface StepLayout {
   readonly logitRowsAt: number;
   readonly samplersAt: number;
   readonly endsAt: number;
+  readonly logitSegmentsAt: number;
   readonly words: number;
 }
 
@@ -28,7 +30,7 @@ export interface StepLimits {
   readonly samplers: number;
 }
 
-export const HEADER = { rows: 0, segments: 1, rankQuads: 2, logitRows: 3, samplers: 4, words: 16 } as const;
+export const HEADER = { rows: 0, segments: 1, rankQuads: 2, logitRows: 3, samplers: 4, logitSegments: 5, words: 16 } as const;
 export const ROW_WORDS = 4;
 export const SEGMENT_WORDS = 8;
 export const PART_WORDS = 2;
@@ -88,14 +90,16 @@ export function stepLayout(limits: StepLimits): StepLayout {
   const logitRowsAt = partsAt + limits.rows * MAX_PARTS * PART_WORDS;
   const samplersAt = logitRowsAt + limits.logitRows;
   const endsAt = samplersAt + limits.samplers * SAMPLER.words;
-  const words = endsAt + limits.samplers * MAX_END_TOKENS;
-  return { limits, rowsAt, segmentsAt, partsAt, logitRowsAt, samplersAt, endsAt, words };
+  const logitSegmentsAt = endsAt + limits.samplers * MAX_END_TOKENS;
+  const words = logitSegmentsAt + limits.logitRows * SEGMENT_WORDS;
+  return { limits, rowsAt, segmentsAt, partsAt, logitRowsAt, samplersAt, endsAt, logitSegmentsAt, words };
 }
 
 /** The layout as the constants that lib/step.wgsl wants. */
 export function stepConstants(layout: StepLayout): Readonly<Record<(typeof STEP_CONSTANTS)[number], number>> {
   return {
     ROWS_AT: layout.rowsAt,
+    SEGMENT_COUNT_AT: HEADER.segments,
     SEGMENTS_AT: layout.segmentsAt,
     PARTS_AT: layout.partsAt,
     LOGIT_ROWS_AT: layout.logitRowsAt,
@@ -103,5 +107,10 @@ export function stepConstants(layout: StepLayout): Readonly<Record<(typeof STEP_
   };
 }
 
+/** What a kernel takes instead to find the segments of logit rows where others find those of batch rows. */
+export function logitSegments(layout: StepLayout): { readonly SEGMENT_COUNT_AT: number; readonly SEGMENTS_AT: number } {
+  return { SEGMENT_COUNT_AT: HEADER.logitSegments, SEGMENTS_AT: layout.logitSegmentsAt };
+}
+
 /** Names that every kernel takes because lib/step.wgsl uses them. */
-export const STEP_CONSTANTS = ['ROWS_AT', 'SEGMENTS_AT', 'PARTS_AT', 'LOGIT_ROWS_AT', 'SAMPLERS_AT'] as const;
+export const STEP_CONSTANTS = ['ROWS_AT', 'SEGMENT_COUNT_AT', 'SEGMENTS_AT', 'PARTS_AT', 'LOGIT_ROWS_AT', 'SAMPLERS_AT'] as const;

@@ -1,3 +1,4 @@
+import { TRAITS } from '../adapters/sites.ts';
 import {
   HEADER,
   MAX_PARTS,
@@ -51,6 +52,10 @@ export interface Plan {
   readonly rankQuads: number;
   /** Bits of `TRAITS` that some row's adapter has. */
   readonly traits: number;
+  /** Segments of logit rows, where an adapter changes the head. */
+  readonly logitSegments: number;
+  /** Slots of adapters with whole matrices, each once. */
+  readonly wholes: readonly number[];
   /** Rows of v that shrink writes: rows times their parts. */
   readonly vRows: number;
   readonly logitRows: number;
@@ -80,6 +85,7 @@ export function createPlanner(layout: StepLayout): (items: readonly StepItem[]) 
     const rowOf = writeRows(layout, words, items, order);
     const segments = writeSegments(layout, words, floats, items, order, rowOf);
     const logits = writeLogitRows(layout, words, items, rowOf);
+    const logitSegments = (segments.traits & HEAD_TRAITS) === 0 ? 0 : writeLogitSegments(layout, words, items, logits.of, segments.partOf);
     const samplerOf: (number | undefined)[] = [];
     writer.reset();
     for (const [i, { sampler, slot, start, count, tokens, logitRows }] of items.entries()) {
@@ -95,8 +101,10 @@ export function createPlanner(layout: StepLayout): (items: readonly StepItem[]) 
     words[HEADER.rankQuads] = segments.rankQuads;
     words[HEADER.logitRows] = logits.count;
     words[HEADER.samplers] = sampling.samplers;
+    words[HEADER.logitSegments] = logitSegments;
     return {
-      words,
+      // the segments of logit rows come last, and are not sent where there are none
+      words: logitSegments > 0 ? words : words.subarray(0, layout.logitSegmentsAt),
       rows,
       sequences: items.length,
       keys: items.reduce((most, { start, count }) => Math.max(most, start + count), 0),
@@ -104,6 +112,8 @@ export function createPlanner(layout: StepLayout): (items: readonly StepItem[]) 
       segmentRows: segments.mostRows,
       rankQuads: segments.rankQuads,
       traits: segments.traits,
+      logitSegments,
+      wholes: segments.wholes,
       vRows: segments.vRows,
       logitRows: logits.count,
       readRows: logits.read,
@@ -143,6 +153,17 @@ function sameParts(a: readonly Part[], b: readonly Part[]): boolean {
   return a.length === b.length && a.every((part, i) => part.slot === b[i]!.slot && part.scale === b[i]!.scale);
 }
 
+/** Traits that need segments of logit rows, and those of which each adapter has launches of its own. */
+const HEAD_TRAITS = TRAITS.headPair | TRAITS.wholeHead;
+const WHOLE_TRAITS = TRAITS.wholeHead | TRAITS.wholeEmbedding;
+
+interface Segments extends Pick<Plan, 'rankQuads' | 'vRows' | 'traits' | 'wholes'> {
+  readonly count: number;
+  readonly mostRows: number;
+  /** By item: its first part. */
+  readonly partOf: readonly number[];
+}
+
 function writeSegments(
   layout: StepLayout,
   words: Uint32Array,
@@ -150,18 +171,23 @@ function writeSegments(
   items: readonly StepItem[],
   order: readonly number[],
   rowOf: readonly number[],
-): { count: number; mostRows: number; rankQuads: number; vRows: number; traits: number } {
+): Segments {
   let count = 0;
   let mostRows = 0;
   let partCount = 0;
   let rankQuads = 0;
   let vRows = 0;
   let traits = 0;
+  const wholes: number[] = [];
+  const partOf: number[] = [];
   for (let first = 0; first < order.length;) {
     const { parts } = items[order[first]!]!;
     let rows = 0;
     let next = first;
-    while (next < order.length && sameParts(items[order[next]!]!.parts, parts)) rows += items[order[next++]!]!.count;
+    while (next < order.length && sameParts(items[order[next]!]!.parts, parts)) {
+      partOf[order[next]!] = partCount;
+      rows += items[order[next++]!]!.count;
+    }
     if (parts.length > MAX_PARTS) throw new RangeError(`A row sums ${parts.length} adapters; it may have ${MAX_PARTS}`);
     if (parts.length > 0) {
       const rowStart = rowOf[order[first]!]!;
@@ -182,11 +208,32 @@ function writeSegments(
         floats[at + 1] = part.scale;
         rankQuads = Math.max(rankQuads, part.rank4 / 4);
         traits |= part.traits ?? 0;
+        if (((part.traits ?? 0) & WHOLE_TRAITS) !== 0 && !wholes.includes(part.slot)) wholes.push(part.slot);
       }
     }
     first = next;
   }
-  return { count, mostRows, rankQuads, vRows, traits };
+  return { count, mostRows, rankQuads, vRows, traits, wholes, partOf };
+}
+
+/** The segments of logit rows: the rows of each item, cut as those of the batch are. Returns their number. */
+function writeLogitSegments(
+  layout: StepLayout,
+  words: Uint32Array,
+  items: readonly StepItem[],
+  logitRowOf: readonly (number | undefined)[],
+  partOf: readonly number[],
+): number {
+  let count = 0;
+  let vRows = 0;
+  for (const [i, { parts, logitRows }] of items.entries()) {
+    for (let done = 0; done < (parts.length > 0 ? logitRows : 0); done += SEGMENT_ROWS) {
+      const rowCount = Math.min(SEGMENT_ROWS, logitRows - done);
+      words.set([logitRowOf[i]! + done, rowCount, partOf[i]!, parts.length, vRows], layout.logitSegmentsAt + count++ * SEGMENT_WORDS);
+      vRows += rowCount * parts.length;
+    }
+  }
+  return count;
 }
 
 /** Logit rows that JS reads come first, so that one copy of a prefix brings them back. */
