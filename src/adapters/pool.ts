@@ -1,4 +1,5 @@
 import type { PoolMemory } from '../gpu/pool-memory.ts';
+import { nextTurn } from '../slices.ts';
 import type { Placement } from './cache.ts';
 import { DESCRIPTOR_WORDS, entriesOf, normAt } from './sites.ts';
 import type { Finisher, PackedAdapter, PackedLayer, Site, Sliced, SiteTable } from './sites.ts';
@@ -8,12 +9,14 @@ export interface AdapterPool {
   /** Pages it takes: the same in every layer, so the widest layer decides. */
   pagesOf(adapter: PackedAdapter): number;
   /**
-   * Writes it and its descriptors. Ordered before every later step; those submitted before still see who was there.
-   * Throws `RangeError`, and writes nothing, where it takes more pages than the placement has.
+   * Writes it and its descriptors, at once but for what has buffers of its own. Ordered before every later step; those submitted before
+   * still see who was there. Throws `RangeError`, and writes nothing, where it takes more pages than the placement has.
    */
-  write(placement: Placement, adapter: PackedAdapter): void;
+  write(placement: Placement, adapter: PackedAdapter): Promise<void>;
   /** The same in steps: nothing is written before the first. Until the last is done no kernel may be told of the slot. Throws as `write`. */
   begin(placement: Placement, adapter: PackedAdapter): Upload;
+  /** Frees what a slot's adapter has outside the pool. */
+  release(slot: number): void;
 }
 
 /**
@@ -51,19 +54,39 @@ function* partsOf({ layers, outer }: PackedAdapter, byteOffset: (layer: number) 
   }
 }
 
+async function finish(upload: Upload): Promise<void> {
+  while (upload.step(Infinity) === 'more') await nextTurn();
+}
+
+/**
+ * Pages that an adapter takes, by bytes: of its widest layer, outside the layers, and of whole matrices. These lie in buffers of their own;
+ * as many pages as hold so many bytes over all layers are kept free for them, so that all adapters together stay within the pool's budget.
+ */
+export function pagesFor(
+  { pageBytes, outerPageBytes, layers }: Pick<PoolMemory, 'pageBytes' | 'outerPageBytes'> & { readonly layers: number },
+  { widest, outer, whole }: { readonly widest: number; readonly outer: number; readonly whole: number },
+): number {
+  const run = Math.max(1, Math.ceil(widest / pageBytes), Math.ceil(outer / outerPageBytes));
+  return run + Math.ceil(whole / (pageBytes * layers));
+}
+
+const bytesOf = (whole: PackedAdapter['whole']): number =>
+  whole.reduce((sum, { slices }) => slices.reduce((all, { length }) => all + length, sum), 0);
+
 /** Makes the face of a pool's memory for adapters of this table's sites. */
 export function createAdapterPool(memory: PoolMemory, table: SiteTable, settings: AdapterPoolSettings = {}): AdapterPool {
   const { clock = () => performance.now(), finisher } = settings;
-  const pagesOf = ({ layers, outer }: PackedAdapter): number => {
+  const pagesOf = ({ layers, outer, whole }: PackedAdapter): number => {
+    const { pageBytes, outerPageBytes } = memory;
     const widest = Math.max(...layers.map(({ words }) => words.byteLength));
-    return Math.max(1, Math.ceil(widest / memory.pageBytes), Math.ceil(outer.words.byteLength / memory.outerPageBytes));
+    return pagesFor({ pageBytes, outerPageBytes, layers: table.layers }, { widest, outer: outer.words.byteLength, whole: bytesOf(whole) });
   };
   const begin = ({ slot, firstPage, pages }: Placement, adapter: PackedAdapter): Upload => {
     const needed = pagesOf(adapter);
     if (needed > pages) throw new RangeError(`The adapter takes ${needed} pages; its placement has ${pages}.`);
     const byteOffset = (layer: number): number => firstPage * (layer < table.layers ? memory.pageBytes : memory.outerPageBytes);
     const parts = partsOf(adapter, byteOffset);
-    const finishing = finisher?.begin(firstPage, adapter);
+    const finishing = finisher?.begin({ slot, firstPage }, adapter);
     let state: 'done' | 'more' = 'more';
     return {
       step: (ms) => {
@@ -85,7 +108,8 @@ export function createAdapterPool(memory: PoolMemory, table: SiteTable, settings
   return {
     pagesOf,
     begin,
-    write: (placement, adapter) => void begin(placement, adapter).step(Infinity),
+    release: (slot) => finisher?.release(slot),
+    write: (placement, adapter) => finish(begin(placement, adapter)),
   };
 }
 

@@ -158,6 +158,9 @@ export const TRAITS = {
 /** Traits whose numbers lie in the memory outside the layers. */
 export const OUTER_TRAITS = TRAITS.finalNorm | TRAITS.embeddingPair | TRAITS.headPair;
 
+/** Traits of matrices in buffers of their own. */
+export const WHOLE_TRAITS = TRAITS.wholeEmbedding | TRAITS.wholeHead;
+
 /** The bits of `TRAITS` that an adapter has. */
 export function traitsOf({ layers, outer, whole }: Pick<PackedAdapter, 'layers' | 'outer' | 'whole'>): number {
   let traits = 0;
@@ -176,11 +179,20 @@ export function traitsOf({ layers, outer, whole }: Pick<PackedAdapter, 'layers' 
 
 /** Work on the GPU that goes on until `ms` milliseconds have passed, at least by one piece; nothing happens after `done`. */
 export interface Sliced {
+  /** Throws `out_of_memory` where the device has no room for it; nothing is left of it then. */
   step(ms: number): 'done' | 'more';
 }
 
-/** What is left to compute when an adapter's words are in their place, because it depends on the base: in place, and in slices. */
+/** Where an adapter lies: its slot, and its first page in every layer. */
+export interface AdapterPlace {
+  readonly slot: number;
+  readonly firstPage: number;
+}
+
+/** What is left to do when an adapter's words are in the pool: what depends on the base, and what has buffers of its own. */
 export interface Finisher {
-  /** Nothing where there is nothing to do. */
-  begin(firstPage: number, adapter: PackedAdapter): Sliced | undefined;
+  /** In slices, after all words are written; nothing where there is nothing to do. */
+  begin(place: AdapterPlace, adapter: PackedAdapter): Sliced | undefined;
+  /** Frees what a slot has outside the pool. */
+  release(slot: number): void;
 }

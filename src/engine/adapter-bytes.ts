@@ -1,7 +1,7 @@
 import type { Placement } from '../adapters/cache.ts';
 import type { AdapterDisk, DiskOwner, HeldBlob } from '../adapters/disk.ts';
 import type { AdapterFacts, Move } from '../adapters/lower-tiers.ts';
-import { createAdapterPool, type AdapterPool } from '../adapters/pool.ts';
+import { createAdapterPool, pagesFor, type AdapterPool } from '../adapters/pool.ts';
 import { traitsOf, type PackedAdapter } from '../adapters/sites.ts';
 import { WebLoraError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
@@ -69,13 +69,15 @@ export interface AdapterBytesParts {
   readonly namesOf: (content: string) => readonly AdapterEntry[];
   /** Whether the entry is the one behind its id. */
   readonly isCurrent: (entry: AdapterEntry) => boolean;
+  /** The device has no room for a content: whoever waits for it waits in vain. */
+  readonly failed: (content: string, error: unknown) => void;
 }
 
 export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
   const { device, core, disk, createStore, events, meter, pace, namesOf, isCurrent } = parts;
   const heap = new Map<string, PackedAdapter>();
   const known = new Map<string, BytesInfo & AdapterFacts>();
-  const resident = new Map<string, Pick<Part, 'rank4' | 'traits'> & { readonly bytes: number }>();
+  const resident = new Map<string, Pick<Part, 'slot' | 'rank4' | 'traits'> & { readonly bytes: number }>();
   /** Since when what is not on the GPU is needed; and what was read for the load that is to come. */
   const since = new Map<string, number>();
   const fresh = new Set<string>();
@@ -91,26 +93,39 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
     if (events.heard() === 'no') return;
     for (const entry of namesOf(content)) if (isCurrent(entry)) events.adapter({ ...event, id: entry.id });
   };
-  const pagesFor = (layerBytes: number): number => Math.max(1, Math.ceil(layerBytes / device.model.pool.pageBytes));
+  const pagesOfHeld = ({ widest, apart }: HeldBlob): number => {
+    const { pool, shape } = device.model;
+    return pagesFor({ ...pool, layers: shape.table.layers }, { widest, outer: 0, whole: apart }); // about: it is found out when it is read
+  };
   const opened = createStore?.(() => ({
     disk: disk()!,
     lower: () => core().lower,
     meter,
     isCurrent,
     isNamed: (content) => (namesOf(content).length > 0 ? 'yes' : 'no'),
-    found: ({ digest, rank, bytes, stored, widest, unblendable }: HeldBlob) =>
-      known.set(digest, { digest, rank, bytes, stored, unblendable, pages: pagesFor(widest) }),
+    found: (blob) => {
+      const { digest, rank, bytes, stored, unblendable } = blob;
+      known.set(digest, { digest, rank, bytes, stored, unblendable, pages: pagesOfHeld(blob) });
+    },
     told: (kind, content, bytes, error) =>
       tell({ kind, tier: 'disk', bytes, ...(error !== undefined && { message: wordsOf(error) }) }, content),
   }));
   const store = opened?.store;
-  const uploads = createUploads(pool, (content, ms) => {
+  const written = (content: string, ms: number): void => {
     const now = performance.now();
     meter.took('heap', ms);
     meter.took('gpu', now - (since.get(content) ?? now));
     since.delete(content);
     core().traffic.written(content);
     tell({ kind: 'load', tier: 'gpu', bytes: resident.get(content)!.bytes }, content);
+  };
+  const uploads = createUploads(pool, {
+    written,
+    failed: (content, error) => {
+      tell({ kind: 'fail', tier: 'gpu', bytes: resident.get(content)!.bytes, message: wordsOf(error) }, content);
+      core().traffic.evict(content);
+      parts.failed(content, error);
+    },
   });
 
   /** What is under way for the store; never rejected. */
@@ -142,9 +157,11 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
     else tell({ kind: 'fail', tier: 'disk', bytes: known.get(content)!.stored, message: FULL }, content);
   };
   const offGpu = (content: string): void => {
-    const bytes = resident.get(content)?.bytes;
-    if (bytes === undefined) return; // it was placed and displaced in one turn
+    const here = resident.get(content);
+    if (!here) return; // it was placed and displaced in one turn
+    const { bytes, slot } = here;
     resident.delete(content);
+    pool().release(slot);
     uploads.cancel(content);
     meter.evicted('gpu', bytes);
     tell({ kind: 'evict', tier: 'gpu', bytes }, content);
@@ -207,7 +224,7 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
       meter.asked('heap', fresh.delete(content) ? 'miss' : 'hit');
       meter.loaded('gpu', bytes);
       if (!since.has(content)) since.set(content, performance.now());
-      resident.set(content, { rank4: packed.rank4, traits: traitsOf(packed), bytes });
+      resident.set(content, { slot: placement.slot, rank4: packed.rank4, traits: traitsOf(packed), bytes });
       uploads.begin(content, placement, packed);
     },
     upload: (ms) => {

@@ -114,14 +114,21 @@ export async function readOrigin(
   }
 }
 
-/** Throws for what is read and not computed yet: `adapter_setting`, `adapter_target`. */
-function checkComputed({ name }: AdapterEntry, { outer }: SiteTable, { unblendable, outer: outside, whole }: PackedAdapter): void {
-  const biases = unblendable.includes('trained biases') ? 'bias (trained biases)' : undefined;
-  const setting = biases ?? (whole.length + outside.norms.length > 0 ? 'modules_to_save outside the layers' : undefined);
-  if (setting) throw new WebLoraError('adapter_setting', `${name}: the adapter has ${setting}, which is not served yet.`);
-  const [matrix] = outside.matrices;
-  if (!matrix) return;
-  throw new WebLoraError('adapter_target', `${name}: the adapter changes ${outer[matrix.site]!.module}, which is not served yet.`);
+/** Throws for what no kernel computes: `adapter_setting`, `adapter_target`. */
+function checkComputed({ name }: AdapterEntry, { norms, outer }: SiteTable, { layers, outer: outside, unblendable }: PackedAdapter): void {
+  if (unblendable.includes('trained biases')) {
+    throw new WebLoraError('adapter_setting', `${name}: the adapter has bias (trained biases), which is not served yet.`);
+  }
+  const ofHeads = layers.flatMap((layer) => layer.norms).find(({ norm }) => norms[norm]!.module.startsWith('self_attn.'));
+  if (ofHeads) {
+    const message = `${name}: the adapter saves ${norms[ofHeads.norm]!.module} (modules_to_save); of norms only those of whole rows may be`;
+    throw new WebLoraError('adapter_setting', `${message}.`);
+  }
+  const odd = outside.matrices.find(({ site }) => outer[site]!.outWidth % 4 !== 0);
+  if (odd) {
+    const { module, outWidth } = outer[odd.site]!;
+    throw new WebLoraError('adapter_target', `${name}: the adapter changes ${module}, whose ${outWidth} outputs are no multiple of 4.`);
+  }
 }
 
 async function readStored(parts: ReadingParts, entry: AdapterEntry, all: readonly AdapterEntry[]): Promise<ReadBytes | undefined> {

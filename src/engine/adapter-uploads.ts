@@ -8,7 +8,7 @@ export interface Uploads {
   /** Goes on for so long; calls `written` for each that is all there. */
   go(ms: number): void;
   isIdle(): boolean;
-  /** Ends when it is there, or its place is another's. */
+  /** Ends when it is there, or its place is another's. Throws what kept it from its place. */
   ended(content: string): Promise<void>;
   /** Its place is another's. */
   cancel(content: string): void;
@@ -21,14 +21,31 @@ interface Open {
   readonly began: number;
 }
 
-/** `written`: told of the milliseconds since `begin`, too. */
-export function createUploads(pool: () => AdapterPool, written: (content: string, ms: number) => void): Uploads {
+export interface UploadListener {
+  /** It is all there, so many milliseconds after `begin`. */
+  written(content: string, ms: number): void;
+  /** The device has no room for what it has outside the pool. */
+  failed(content: string, error: unknown): void;
+}
+
+export function createUploads(pool: () => AdapterPool, { written, failed }: UploadListener): Uploads {
   let line: Open[] = [];
-  const waiting = new Map<string, (() => void)[]>();
-  const end = (content: string): void => {
+  const waiting = new Map<string, ((failure?: { readonly error: unknown }) => void)[]>();
+  const end = (content: string, failure?: { readonly error: unknown }): void => {
     const told = waiting.get(content) ?? [];
     waiting.delete(content);
-    for (const tell of told) tell();
+    for (const tell of told) tell(failure);
+  };
+  /** `over`: it ended, and not well. */
+  const step = ({ content, upload }: Open, ms: number): 'done' | 'more' | 'over' => {
+    try {
+      return upload.step(ms);
+    } catch (error) {
+      line = line.filter((open) => open.content !== content);
+      end(content, { error });
+      failed(content, error);
+      return 'over';
+    }
   };
   const cancel = (content: string): void => {
     line = line.filter((open) => open.content !== content);
@@ -42,7 +59,9 @@ export function createUploads(pool: () => AdapterPool, written: (content: string
       const until = performance.now() + ms;
       for (let first = line[0]; first !== undefined; first = line[0]) {
         const left = until - performance.now();
-        if (left <= 0 || first.upload.step(left) === 'more') return;
+        const state = left <= 0 ? 'more' : step(first, left);
+        if (state === 'more') return;
+        if (state === 'over') continue;
         line.shift();
         written(first.content, performance.now() - first.began);
         end(first.content);
@@ -51,7 +70,10 @@ export function createUploads(pool: () => AdapterPool, written: (content: string
     isIdle: () => line.length === 0,
     ended: (content) => {
       if (!line.some((open) => open.content === content)) return Promise.resolve();
-      return new Promise((resolve) => waiting.set(content, [...(waiting.get(content) ?? []), resolve]));
+      return new Promise((resolve, reject) => {
+        const told = (failure?: { readonly error: unknown }): void => (failure ? reject(failure.error) : resolve());
+        waiting.set(content, [...(waiting.get(content) ?? []), told]);
+      });
     },
     cancel,
     clear: () => {

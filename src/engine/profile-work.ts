@@ -62,7 +62,7 @@ export async function placeAdapters(
     const pages = pool.pagesOf(packed);
     end -= pages;
     requireRoom(model, kept, end);
-    pool.write({ slot: i + 1, firstPage: end, pages }, packed);
+    await pool.write({ slot: i + 1, firstPage: end, pages }, packed);
     placed.push({ part: { slot: i + 1, scale: 1, rank4: packed.rank4, traits }, packed });
   }
   return placed;

@@ -1,11 +1,15 @@
-import { DESCRIPTOR_WORDS, entriesOf, normAt, TRAITS } from '../adapters/sites.ts';
+import { DESCRIPTOR_WORDS, entriesOf, normAt, OUTER, TRAITS } from '../adapters/sites.ts';
 import type { Bound } from '../gpu/pipelines.ts';
-import { COMMON, DESCRIPTORS, POOL } from '../kernels/libraries.ts';
+import { embedPair, embedPairThreads } from '../kernels/embed-pair.ts';
+import { COMMON, DESCRIPTORS, POOL, STATE } from '../kernels/libraries.ts';
+import { SPLIT_COLUMNS, splitsOf } from '../kernels/lora-shrink.ts';
 import { savedNorm } from '../kernels/rms-norm.ts';
 import { setAside, setAsideThreads } from '../kernels/set-aside.ts';
+import { logitSegments } from '../kernels/step-layout.ts';
 import { constants, fixed, type ForwardParts, type Launch } from './launch.ts';
 import type { Plan } from './plan.ts';
 import { padded, type Group } from './shape.ts';
+import type { Kind } from './whole.ts';
 
 /** Launches that only steps have in which some row's adapter does more than add low-rank pairs. */
 
@@ -78,4 +82,72 @@ export async function setAsideLaunches(
     );
   };
   return [await launch(false), await launch(true)];
+}
+
+/** What adapters do to embeddings, behind the base's. */
+export async function ownEmbeddings(parts: ForwardParts): Promise<Launch[]> {
+  const pair = (parts.traits & TRAITS.embeddingPair) === 0 ? [] : [await embeddingPairLaunch(parts)];
+  return [...pair, ...wholeLaunches(parts, 'embedding')];
+}
+
+/** What adapters do to logits, behind the base's. */
+export async function ownHeads(parts: ForwardParts): Promise<Launch[]> {
+  const pair = (parts.traits & TRAITS.headPair) === 0 ? [] : await headPairLaunches(parts);
+  return [...pair, ...wholeLaunches(parts, 'head')];
+}
+
+/** Low-rank pairs of the embedding, added to what the base's left in x. */
+async function embeddingPairLaunch(parts: ForwardParts): Promise<Launch> {
+  const { pipelines, config, activations: a, pool, poolType, shape } = parts;
+  const out4 = config.hiddenSize / 4;
+  const pipeline = await pipelines.get(embedPair, {
+    constants: constants(parts, {
+      SITES_IN_MODEL: entriesOf(shape.table),
+      VOCABULARY: config.vocabSize,
+      SITE: OUTER.embedding,
+      OUT4: out4,
+      STRIDE4: padded(config.hiddenSize) / 4,
+      SCALE: { f32: config.embeddingScale },
+    }),
+    libraries: [...COMMON, STATE, POOL[poolType], DESCRIPTORS],
+  });
+  const buffers = { step: a.step, descriptors: descriptorsOf(parts, pool.layers.length), pool: pool.outer()!, state: a.state, x: a.x };
+  return withTraits(
+    TRAITS.embeddingPair,
+    fixed(pipelines.bind(pipeline, buffers), ({ segments }) => embedPairThreads(segments, out4)),
+  );
+}
+
+/** Low-rank pairs of the head, added to the logits: shrink and expand over the segments of logit rows. */
+async function headPairLaunches(parts: ForwardParts): Promise<Launch[]> {
+  const { pipelines, kernels, config, activations: a, pool, poolType, shape, v, layout } = parts;
+  const splits = splitsOf(config.hiddenSize);
+  const libraries = [...COMMON, POOL[poolType], DESCRIPTORS];
+  const site = { SITE_FIRST: OUTER.head, SITES: 1, SITES_IN_MODEL: entriesOf(shape.table), SPLITS: splits };
+  const own = { ...logitSegments(layout), ...site };
+  const shared = { step: a.step, descriptors: descriptorsOf(parts, pool.layers.length), pool: pool.outer()! };
+  const out4 = a.logitsStride / 4;
+  const widths = { WIDTH4: config.hiddenSize / 4, STRIDE4: padded(config.hiddenSize) / 4, SPLIT4: SPLIT_COLUMNS / 4 };
+  const shrinking = await pipelines.get(kernels.shrink.kernel, { constants: constants(parts, { ...own, ...widths }), libraries });
+  const expanding = await pipelines.get(kernels.expand.kernel, {
+    constants: constants(parts, { ...own, OUT4: out4, Y_STRIDE4: out4 }),
+    libraries,
+  });
+  const shrink = fixed(pipelines.bind(shrinking, { ...shared, x: a.heads, v }), ({ logitSegments: segments, rankQuads }) =>
+    kernels.shrink.threads({ segments, sites: 1, splits, rankQuads }),
+  );
+  const expand = fixed(pipelines.bind(expanding, { ...shared, v, y: a.logits }), ({ logitSegments: segments }) =>
+    kernels.expand.threads({ segments, out4 }),
+  );
+  return [shrink, expand].map((launch) => withTraits(TRAITS.headPair, launch));
+}
+
+/** As many launches as a step can have matrices of adapters' own: those of the step's adapters come first. */
+function wholeLaunches({ wholes, layout }: ForwardParts, kind: Kind): Launch[] {
+  if (!wholes) return [];
+  const { launches, nothing, mostChunks } = wholes;
+  return Array.from({ length: layout.limits.samplers * mostChunks }, (_, i): Launch => {
+    const own = (plan: Plan) => (plan.wholes.length === 0 ? undefined : launches(plan.wholes, kind)[i]);
+    return { dispatch: (plan) => own(plan)?.dispatch ?? nothing[kind], threads: (plan) => own(plan)?.threads(plan) ?? 0 };
+  });
 }

@@ -1,4 +1,4 @@
-import { entriesOf, TRAITS } from '../adapters/sites.ts';
+import { entriesOf, OUTER_TRAITS, TRAITS, WHOLE_TRAITS } from '../adapters/sites.ts';
 import { loadPart } from '../errors.ts';
 import type { Bound } from '../gpu/pipelines.ts';
 import { embed, embedThreads } from '../kernels/embed.ts';
@@ -26,6 +26,7 @@ export async function buildForward(parts: ForwardParts): Promise<Launch[]> {
   const add = (...more: readonly Launch[]): void => void launches.push(...more);
 
   add(...(await embedLaunches(parts)));
+  if ((parts.traits & APART) !== 0) add(...(await (await ownParts()).ownEmbeddings(parts)));
   for (const [index, layer] of weights.layers.entries()) {
     const { inputNorm, oBias, attentionNorm, postNorm, gateUpBias, downBias, feedForwardNorm } = layer;
     // attention: x += o(attend(rope(qkv(norm(x))))), the sum's right side normed where the config has norms around
@@ -46,10 +47,14 @@ export async function buildForward(parts: ForwardParts): Promise<Launch[]> {
   const last = { layer: weights.layers.length, module: '' };
   add(await norm(parts, { x: a.x, weight: weights.finalNorm, y: a.heads, rows: 'logit rows', ...last }));
   add(...(await matmul(parts, weights.head, a.heads, { y: a.logits, stride: a.logitsStride, output: 'replace', rows: 'logit rows' })));
+  if ((parts.traits & APART) !== 0) add(...(await (await ownParts()).ownHeads(parts)));
   if (config.logitCap > 0) add(await (await rarely()).capLogits(parts));
   add(...(await sampleLaunches(parts)));
   return launches;
 }
+
+/** Traits of what adapters do outside the layers. */
+const APART = OUTER_TRAITS | WHOLE_TRAITS;
 
 /** What is left out of steps and models in which every adapter is low-rank pairs in the layers. */
 const ownParts = () => loadPart(() => import('./forward-own.ts'));

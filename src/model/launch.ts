@@ -10,6 +10,7 @@ import type { ModelConfig } from './config.ts';
 import type { Plan } from './plan.ts';
 import type { ModelShape } from './shape.ts';
 import type { ModelWeights } from './weights.ts';
+import type { WholeMatrices } from './whole.ts';
 
 /** Everything a forward pass is made of; all of it exists before the first step. */
 export interface ForwardParts {
@@ -24,6 +25,8 @@ export interface ForwardParts {
   readonly kernels: KernelSet;
   /** Bits of `TRAITS` that adapters may have: launches for others are not there. */
   readonly traits: number;
+  /** Embeddings and heads that adapters brought; undefined while none may. */
+  readonly wholes: WholeMatrices | undefined;
   /** What lora-shrink writes and lora-expand reads. */
   readonly v: GPUBuffer;
   /** The adjust table, or a few bytes that nothing reads while no sampler needs it. */
@@ -43,7 +46,10 @@ export function recordForward(pass: GPUComputePassEncoder, launches: readonly La
 }
 
 /** A kernel's constants with those that every kernel takes. */
-export const constants = ({ layout }: ForwardParts, more: Readonly<Record<string, Constant>>): Readonly<Record<string, Constant>> => ({
+export const constants = (
+  { layout }: Pick<ForwardParts, 'layout'>,
+  more: Readonly<Record<string, Constant>>,
+): Readonly<Record<string, Constant>> => ({
   ...stepConstants(layout),
   ...more,
 });

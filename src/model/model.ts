@@ -1,5 +1,5 @@
-import { entriesOf, TRAITS, traitsOf, type Finisher, type SiteTable } from '../adapters/sites.ts';
-import { loadPart, WebLoraError } from '../errors.ts';
+import { entriesOf, type Finisher, type SiteTable } from '../adapters/sites.ts';
+import { WebLoraError } from '../errors.ts';
 import { createBuffers, type Buffers } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { createPipelines, type Compiled } from '../gpu/pipelines.ts';
@@ -7,6 +7,7 @@ import { createPoolMemory, type PoolMemory } from '../gpu/pool-memory.ts';
 import { BYTES_OF_POOL, type PoolType } from '../kernels/libraries.ts';
 import { PAGE_TOKENS, stepLayout } from '../kernels/step-layout.ts';
 import type { KernelSet } from '../kernels/variants.ts';
+import { createFinishing } from './finishing.ts';
 import { createActivations, ropeTable, stageNumbers } from './activations.ts';
 import { windowOf, type ModelConfig } from './config.ts';
 import { halvesOn, type Quantization } from './plane-types.ts';
@@ -77,8 +78,6 @@ export interface Model {
 }
 
 const SLOTS = 1024;
-/** Traits that need what `finisher` computes. */
-const FINISHED = TRAITS.gains | TRAITS.biases;
 const DEFAULT_POOL_BYTES = { hardware: 512 << 20, software: 256 << 20 } as const;
 
 /**
@@ -155,22 +154,10 @@ async function build(
     await filling.catch(() => undefined);
     throw error;
   });
-  let finisher: Finisher | undefined;
+  const finishing = createFinishing(runner, { device, buffers, pipelines, shape, weights, pool, poolType, software: gpu.software });
   return {
     ...runner,
-    reserveTraits: async (traits) => {
-      await runner.reserveTraits(traits);
-      if ((traits & FINISHED) === 0 || finisher) return;
-      const { createFinisher } = await loadPart(() => import('./finish.ts'));
-      finisher = await createFinisher({ device, buffers, pipelines, shape, weights, pool, poolType, software: gpu.software });
-    },
-    finisher: {
-      begin: (firstPage, adapter) => {
-        if ((traitsOf(adapter) & FINISHED) === 0) return undefined;
-        if (!finisher) throw new RangeError('What adapters need of the base cannot be computed yet; reserveTraits() makes that');
-        return finisher.begin(firstPage, adapter);
-      },
-    },
+    ...finishing,
     config,
     shape,
     weights,

@@ -1,4 +1,4 @@
-import { TRAITS } from '../adapters/sites.ts';
+import { TRAITS, WHOLE_TRAITS } from '../adapters/sites.ts';
 import {
   HEADER,
   MAX_PARTS,
@@ -153,9 +153,8 @@ function sameParts(a: readonly Part[], b: readonly Part[]): boolean {
   return a.length === b.length && a.every((part, i) => part.slot === b[i]!.slot && part.scale === b[i]!.scale);
 }
 
-/** Traits that need segments of logit rows, and those of which each adapter has launches of its own. */
+/** Traits that need segments of logit rows. */
 const HEAD_TRAITS = TRAITS.headPair | TRAITS.wholeHead;
-const WHOLE_TRAITS = TRAITS.wholeHead | TRAITS.wholeEmbedding;
 
 interface Segments extends Pick<Plan, 'rankQuads' | 'vRows' | 'traits' | 'wholes'> {
   readonly count: number;

@@ -1,4 +1,5 @@
-import { OUTER_TRAITS } from '../adapters/sites.ts';
+import { OUTER_TRAITS, WHOLE_TRAITS } from '../adapters/sites.ts';
+import { loadPart } from '../errors.ts';
 import type { Buffers } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { createReadbackRing, type ReadbackRing } from '../gpu/readback.ts';
@@ -10,6 +11,7 @@ import { buildForward } from './forward.ts';
 import { recordForward, type ForwardParts, type Launch } from './launch.ts';
 import { createPlanner, type Plan, type StepItem } from './plan.ts';
 import type { ModelShape } from './shape.ts';
+import type { WholeMatrices } from './whole.ts';
 
 /** What one item of a step gave back. */
 export interface ItemOutput {
@@ -31,6 +33,7 @@ export interface Runner {
   partsPerRow(): number;
   reserveRank(rank4: number): Promise<void>;
   reserveTraits(traits: number): Promise<void>;
+  wholes(): WholeMatrices | undefined;
   reserveAdjust(): Promise<void>;
   setAdjust(slot: number, prompt: readonly number[], generated: readonly number[], bias: Readonly<Record<number, number>>): void;
   prepare(items: readonly StepItem[]): PreparedStep;
@@ -44,7 +47,7 @@ export interface RunnerSettings {
 }
 
 /** All but what grows. */
-type GrowingParts = Omit<ForwardParts, 'v' | 'adjust' | 'traits'>;
+type GrowingParts = Omit<ForwardParts, 'v' | 'adjust' | 'traits' | 'wholes'>;
 
 /** Builds the launches of a step and what they grow into. Throws what compiling and allocating throw. */
 export async function createRunner(parts: GrowingParts, gpu: Gpu, buffers: Buffers, settings: RunnerSettings): Promise<Runner> {
@@ -79,6 +82,7 @@ export async function createRunner(parts: GrowingParts, gpu: Gpu, buffers: Buffe
     partsPerRow: () => Math.min(MAX_PARTS, Math.floor(grown.vRows() / layout.limits.rows)),
     reserveRank: grown.reserveRank,
     reserveTraits: grown.reserveTraits,
+    wholes: grown.wholes,
     reserveAdjust: grown.reserveAdjust,
     setAdjust: (slot, prompt, generated, bias) => table.write(adjustOf(slot), slot, prompt, generated, bias),
     prepare,
@@ -107,6 +111,8 @@ interface Grown {
   reserveRank(rank4: number): Promise<void>;
   /** Builds what adapters with these bits of `TRAITS` need. */
   reserveTraits(traits: number): Promise<void>;
+  /** Undefined before adapters with any are reserved. */
+  wholes(): WholeMatrices | undefined;
   reserveAdjust(): Promise<void>;
 }
 
@@ -120,12 +126,14 @@ async function createGrown(parts: GrowingParts, device: GPUDevice, buffers: Buff
   let adjust = await buffers.allocate('no adjust table', 256);
   let reserved = false;
   let traits = 0;
-  let launches: readonly Launch[] = await buildForward({ ...parts, v, adjust, traits });
+  let wholes: WholeMatrices | undefined;
+  const grownParts = (): ForwardParts => ({ ...parts, v, adjust, traits, wholes });
+  let launches: readonly Launch[] = await buildForward(grownParts());
 
   const growRank = async (wanted: number): Promise<void> => {
     if (wanted <= rank4) return;
     const wider = await buffers.allocate('v', vRows(parts, wanted, mostBytes) * vRowBytes(parts.shape, wanted));
-    launches = await buildForward({ ...parts, v: wider, adjust, traits });
+    launches = await buildForward({ ...grownParts(), v: wider });
     buffers.drop(v); // steps in flight keep it alive until they are done
     v = wider;
     rank4 = wanted;
@@ -133,13 +141,17 @@ async function createGrown(parts: GrowingParts, device: GPUDevice, buffers: Buff
   const growTraits = async (wanted: number): Promise<void> => {
     if ((wanted & ~traits) === 0) return;
     if ((wanted & OUTER_TRAITS) !== 0) await parts.pool.reserveOuter();
-    launches = await buildForward({ ...parts, v, adjust, traits: traits | wanted });
+    if ((wanted & WHOLE_TRAITS) !== 0 && !wholes) {
+      const { createWholeMatrices } = await loadPart(() => import('./whole.ts'));
+      wholes = await createWholeMatrices({ ...parts, device, buffers }, parts.pool.slots);
+    }
+    launches = await buildForward({ ...grownParts(), traits: traits | wanted });
     traits |= wanted;
   };
   const growAdjust = async (): Promise<void> => {
     if (reserved) return;
     const table = await buffers.allocate('adjust table', adjustBytes);
-    launches = await buildForward({ ...parts, v, adjust: table, traits });
+    launches = await buildForward({ ...grownParts(), adjust: table });
     buffers.drop(adjust);
     adjust = table;
     reserved = true;
@@ -158,6 +170,7 @@ async function createGrown(parts: GrowingParts, device: GPUDevice, buffers: Buff
     adjust: () => (reserved ? adjust : undefined),
     reserveRank: (wanted) => (wanted <= rank4 ? Promise.resolve() : inTurn(() => growRank(wanted))),
     reserveTraits: (wanted) => ((wanted & ~traits) === 0 ? Promise.resolve() : inTurn(() => growTraits(wanted))),
+    wholes: () => wholes,
     reserveAdjust: () => (reserved ? Promise.resolve() : inTurn(growAdjust)),
   };
 }

@@ -13,12 +13,13 @@ import { NARROW, NARROW_QUADS, type KernelSet } from '../../src/kernels/variants
 import { wideKernels } from '../../src/kernels/wide.ts';
 import { createActivations } from '../../src/model/activations.ts';
 import type { ModelConfig } from '../../src/model/config.ts';
-import { createFinisher } from '../../src/model/finish.ts';
 import { buildForward } from '../../src/model/forward.ts';
+import { createGains } from '../../src/model/gains.ts';
 import type { Plan } from '../../src/model/plan.ts';
 import { modelShape, padded, type ModelShape } from '../../src/model/shape.ts';
 import type { Plane } from '../../src/model/planes.ts';
 import type { ModelWeights } from '../../src/model/weights.ts';
+import { createWholeMatrices } from '../../src/model/whole.ts';
 import { llamaConfig, ropeFrequencies } from '../suites/llama-config.ts';
 import { describeNull } from '../device.ts';
 import { KERNELS } from './wgsl.ts';
@@ -130,6 +131,8 @@ function planOf(rows: number, options: number, traits = 0): Plan {
     segmentRows: rows,
     rankQuads: 2,
     traits,
+    logitSegments: traits ? rows : 0,
+    wholes: [],
     logitRows: rows,
     samplers: 1,
     adjusting: options,
@@ -177,18 +180,21 @@ await describeNull('the forward pass', (provider) => {
     const pool = createPoolMemory(device, buffers, { layers: config.layers, pages: 2, pageBytes: 256, slots: 3, entries });
     await pool.reserveOuter();
     const weights = emptyWeights(buffers, config, shape, type);
-    await createFinisher({ device, buffers, pipelines, shape, weights, pool, poolType, software: true });
+    await createGains({ device, buffers, pipelines, shape, weights, pool, poolType, software: true });
+    const activations = createActivations(buffers, config, shape, layout, config.contextLength);
+    const wholes = await createWholeMatrices({ device, buffers, pipelines, config, layout, activations, kernels }, 3);
     const launches = await buildForward({
       pipelines,
       config,
       shape,
       layout,
       weights,
-      activations: createActivations(buffers, config, shape, layout, config.contextLength),
+      activations,
       pool,
       poolType,
       kernels,
       traits: ALL_TRAITS,
+      wholes,
       v: buffers.storage('v', LIMITS.rows * padded(config.hiddenSize) * 4),
       adjust: buffers.storage('adjust', 256),
     });

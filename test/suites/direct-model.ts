@@ -63,7 +63,7 @@ export async function openDirectModel(provider: GpuProvider, folder: Folder, set
       await model.reserveTraits(traits);
       const placement = cache.place(`adapter ${placed++}`, pool.pagesOf(packed));
       if (!placement) throw new Error(`No room in the pool for ${adapter.location}`);
-      pool.write(placement, packed);
+      await pool.write(placement, packed);
       return { slot: placement.slot, scale: 1, rank4: packed.rank4, traits };
     },
     open: (slot, tokens) => {

@@ -1,4 +1,4 @@
-import type { Finisher, PackedAdapter, PackedMatrix, Sliced } from '../adapters/sites.ts';
+import type { AdapterPlace, PackedAdapter, PackedMatrix, Sliced } from '../adapters/sites.ts';
 import type { Buffers } from '../gpu/buffers.ts';
 import { record } from '../gpu/recorder.ts';
 import type { Dispatch } from '../gpu/pipelines.ts';
@@ -29,14 +29,19 @@ const LEAST_RATE = { hardware: 5e7, software: 5e5 } as const;
 const MOST_SLICES = 2;
 const QUAD_BYTES: Readonly<Record<PoolType, number>> = { f32: 16, f16: 8 };
 
-export interface FinisherParts extends Pick<ForwardParts, 'pipelines' | 'shape' | 'weights' | 'pool' | 'poolType'> {
+/** Computes gains in slices; see `Finisher`. */
+export interface Gains {
+  begin(place: AdapterPlace, adapter: PackedAdapter): Sliced | undefined;
+}
+
+export interface GainParts extends Pick<ForwardParts, 'pipelines' | 'shape' | 'weights' | 'pool' | 'poolType'> {
   readonly device: GPUDevice;
   readonly buffers: Buffers;
   readonly software: boolean;
 }
 
 /** Computes DoRA's gains where adapters' magnitudes lie. Throws what compiling and allocating throw. */
-export async function createFinisher(parts: FinisherParts): Promise<Finisher> {
+export async function createGains(parts: GainParts): Promise<Gains> {
   const { device, pool, poolType } = parts;
   const job = await parts.buffers.allocate('gains to compute', 64);
   const words = new Uint32Array(9);
@@ -69,7 +74,7 @@ export async function createFinisher(parts: FinisherParts): Promise<Finisher> {
     device.queue.onSubmittedWorkDone().then(ended, ended);
   };
 
-  const begin = (firstPage: number, adapter: PackedAdapter): Sliced | undefined => {
+  const begin = ({ firstPage }: AdapterPlace, adapter: PackedAdapter): Sliced | undefined => {
     const runs = runsOf(adapter, parts.shape, places);
     if (runs.length === 0) return undefined;
     let at = 0;
@@ -106,7 +111,7 @@ interface Place {
 /** By layer, then by place in the site table. */
 type Places = readonly (readonly (readonly Place[])[])[];
 
-async function placesOf({ pipelines, shape, weights, pool, poolType }: FinisherParts, job: GPUBuffer): Promise<Places> {
+async function placesOf({ pipelines, shape, weights, pool, poolType }: GainParts, job: GPUBuffer): Promise<Places> {
   const place = async (plane: Plane, layer: number, width: number): Promise<Place[]> => {
     const places = plane.chunks.map(async ({ type, buffer, firstRow, rows }): Promise<Place> => {
       const { scalesAtWord } = planeLayout(type, Math.ceil(rows / 4) * 4, padded(plane.width));
