@@ -2,7 +2,7 @@
 // x: (logit rows, WIDTH8 * 8)   weights: (OUT4 * 4, WIDTH8 * 8)   own: the adapter's slot
 // One thread, or a workgroup whose threads sum together (lib/rows-*), per segment of logit rows and 4 outputs: each weight is read once
 // for the rows of the segment.
-// From outside: WIDTH8, OUT4, OUT_AT4, Y_STRIDE4; lib/step, lib/grid, lib/weights-*, lib/rows-*.
+// From outside: WIDTH8, OUT4, OUT_AT4; lib/step, lib/grid, lib/weights-*, lib/rows-*.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
 @group(0) @binding(1) var<storage, read> own: array<u32>;
 @group(0) @binding(2) var<storage, read> weights: array<WeightWord>;

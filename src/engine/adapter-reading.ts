@@ -115,10 +115,7 @@ export async function readOrigin(
 }
 
 /** Throws for what no kernel computes: `adapter_setting`, `adapter_target`. */
-function checkComputed({ name }: AdapterEntry, { norms, outer }: SiteTable, { layers, outer: outside, unblendable }: PackedAdapter): void {
-  if (unblendable.includes('trained biases')) {
-    throw new WebLoraError('adapter_setting', `${name}: the adapter has bias (trained biases), which is not served yet.`);
-  }
+function checkComputed({ name }: AdapterEntry, { norms, outer }: SiteTable, { layers, outer: outside }: PackedAdapter): void {
   const ofHeads = layers.flatMap((layer) => layer.norms).find(({ norm }) => norms[norm]!.module.startsWith('self_attn.'));
   if (ofHeads) {
     const message = `${name}: the adapter saves ${norms[ofHeads.norm]!.module} (modules_to_save); of norms only those of whole rows may be`;

@@ -6,10 +6,9 @@ import { SPLIT_COLUMNS, splitsOf } from '../kernels/lora-shrink.ts';
 import { savedNorm } from '../kernels/rms-norm.ts';
 import { setAside, setAsideThreads } from '../kernels/set-aside.ts';
 import { logitSegments } from '../kernels/step-layout.ts';
-import { constants, fixed, type ForwardParts, type Launch } from './launch.ts';
+import { constants, fixed, type ForwardParts, type Launch, type WholeKind } from './launch.ts';
 import type { Plan } from './plan.ts';
 import { padded, type Group } from './shape.ts';
-import type { Kind } from './whole.ts';
 
 /** Launches that only steps have in which some row's adapter does more than add low-rank pairs. */
 
@@ -143,7 +142,7 @@ async function headPairLaunches(parts: ForwardParts): Promise<Launch[]> {
 }
 
 /** As many launches as a step can have matrices of adapters' own: those of the step's adapters come first. */
-function wholeLaunches({ wholes, layout }: ForwardParts, kind: Kind): Launch[] {
+function wholeLaunches({ wholes, layout }: ForwardParts, kind: WholeKind): Launch[] {
   if (!wholes) return [];
   const { launches, nothing, mostChunks } = wholes;
   return Array.from({ length: layout.limits.samplers * mostChunks }, (_, i): Launch => {

@@ -1,3 +1,4 @@
+import type { PackedAdapter, Sliced } from '../adapters/sites.ts';
 import type { Constant } from '../gpu/kernel.ts';
 import type { Dispatch, Pipelines } from '../gpu/pipelines.ts';
 import type { PoolMemory } from '../gpu/pool-memory.ts';
@@ -10,7 +11,6 @@ import type { ModelConfig } from './config.ts';
 import type { Plan } from './plan.ts';
 import type { ModelShape } from './shape.ts';
 import type { ModelWeights } from './weights.ts';
-import type { WholeMatrices } from './whole.ts';
 
 /** Everything a forward pass is made of; all of it exists before the first step. */
 export interface ForwardParts {
@@ -31,6 +31,30 @@ export interface ForwardParts {
   readonly v: GPUBuffer;
   /** The adjust table, or a few bytes that nothing reads while no sampler needs it. */
   readonly adjust: GPUBuffer;
+}
+
+/** Embeddings and heads that adapters brought with them, each in buffers of its own as long as the adapter is resident. */
+export interface WholeMatrices {
+  /**
+   * Makes buffers for an adapter's matrices and fills them, a few milliseconds at a time; nothing where it has none. A step throws
+   * `out_of_memory` where the device has no room, and leaves nothing.
+   */
+  begin(slot: number, adapter: PackedAdapter): Sliced | undefined;
+  /** Frees what the slot's adapter has. Steps that were submitted still see it. */
+  release(slot: number): void;
+  /** What computes with the matrices of these slots, one dispatch each, and where a matrix takes several buffers one for each of them. */
+  launches(slots: readonly number[], kind: WholeKind): readonly OwnLaunch[];
+  /** Bound like these, and started by nobody: what a launch is where a step has fewer. */
+  readonly nothing: Readonly<Record<WholeKind, Dispatch>>;
+  /** Buffers that a matrix takes at most. */
+  readonly mostChunks: number;
+}
+
+export type WholeKind = 'embedding' | 'head';
+
+export interface OwnLaunch {
+  readonly dispatch: Dispatch;
+  readonly threads: (plan: Plan) => number;
 }
 
 /** One dispatch of the pass: which pipeline, and how many threads, this step's plan decides. */

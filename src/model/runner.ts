@@ -8,10 +8,9 @@ import type { Activations } from './activations.ts';
 import { createAdjustTable } from './adjust.ts';
 import type { ModelConfig } from './config.ts';
 import { buildForward } from './forward.ts';
-import { recordForward, type ForwardParts, type Launch } from './launch.ts';
+import { recordForward, type ForwardParts, type Launch, type WholeMatrices } from './launch.ts';
 import { createPlanner, type Plan, type StepItem } from './plan.ts';
 import type { ModelShape } from './shape.ts';
-import type { WholeMatrices } from './whole.ts';
 
 /** What one item of a step gave back. */
 export interface ItemOutput {

@@ -1,38 +1,13 @@
 import { OUTER, type PackedAdapter, type Sliced, type WholeMatrix } from '../adapters/sites.ts';
 import type { Buffers } from '../gpu/buffers.ts';
-import type { Dispatch, Pipeline } from '../gpu/pipelines.ts';
+import type { Pipeline } from '../gpu/pipelines.ts';
 import { COMMON, STATE, WEIGHTS, type WeightType } from '../kernels/libraries.ts';
 import { logitSegments } from '../kernels/step-layout.ts';
 import { wholeEmbed } from '../kernels/whole-embed.ts';
 import { wholeHead, wholeHeadThreads, wholeHeadTogether } from '../kernels/whole-head.ts';
 import { embedThreads } from '../kernels/embed.ts';
-import { constants, type ForwardParts } from './launch.ts';
-import type { Plan } from './plan.ts';
+import { constants, type ForwardParts, type OwnLaunch, type WholeKind, type WholeMatrices } from './launch.ts';
 import { padded } from './shape.ts';
-
-/** Embeddings and heads that adapters brought with them, each in buffers of its own as long as the adapter is resident. */
-export interface WholeMatrices {
-  /**
-   * Makes buffers for an adapter's matrices and fills them, a few milliseconds at a time; nothing where it has none. A step throws
-   * `out_of_memory` where the device has no room, and leaves nothing.
-   */
-  begin(slot: number, adapter: PackedAdapter): Sliced | undefined;
-  /** Frees what the slot's adapter has. Steps that were submitted still see it. */
-  release(slot: number): void;
-  /** What computes with the matrices of these slots, one dispatch each, and where a matrix takes several buffers one for each of them. */
-  launches(slots: readonly number[], kind: Kind): readonly OwnLaunch[];
-  /** Bound like these, and started by nobody: what a launch is where a step has fewer. */
-  readonly nothing: Readonly<Record<Kind, Dispatch>>;
-  /** Buffers that a matrix takes at most. */
-  readonly mostChunks: number;
-}
-
-export type Kind = 'embedding' | 'head';
-
-export interface OwnLaunch {
-  readonly dispatch: Dispatch;
-  readonly threads: (plan: Plan) => number;
-}
 
 export interface WholeParts extends Pick<ForwardParts, 'pipelines' | 'config' | 'layout' | 'activations' | 'kernels'> {
   readonly device: GPUDevice;
@@ -53,7 +28,7 @@ interface Chunk {
 /** What one slot has. */
 interface Own {
   readonly buffers: GPUBuffer[];
-  readonly launches: Record<Kind, OwnLaunch[]>;
+  readonly launches: Record<WholeKind, OwnLaunch[]>;
 }
 
 /** Throws what compiling and allocating throw. */
