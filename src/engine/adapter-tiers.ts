@@ -79,6 +79,4 @@ export interface AdapterUsers {
   readonly refuse: (content: string, errorOf: (sequence: Pick<Sequence, 'parts'>) => unknown) => void;
   /** Requests that began with other bytes than an adapter has now cannot go on. */
   readonly changed: (entry: AdapterEntry) => void;
-  /** A content cannot come to the GPU: who waits for it ends with this error. */
-  readonly failed: (content: string, error: unknown) => void;
 }

@@ -27,7 +27,7 @@ export async function openAdapterTiers(parts: AdapterTiersParts): Promise<Opened
   const namesOf = (content: string): AdapterEntry[] =>
     [...users.core.contents.names(content)].flatMap((key) => registry.entry(key) ?? []).filter((entry) => contentOf(entry) === content);
   const isCurrent = (entry: AdapterEntry): boolean => registry.isCurrent(entry);
-  const failed = (content: string, error: unknown): void => users.failed(content, error);
+  const failed = (content: string, error: unknown): void => users.refuse(content, () => error);
   const owners = { core: () => users.core, disk: () => disk, namesOf, isCurrent };
   const bytes = createAdapterBytes({ ...owners, failed, device, createStore: parts.store?.create, events, meter, pace });
   const disk = bytes.owner && (await parts.store!.open(bytes.owner));

@@ -30,8 +30,6 @@ export interface Loop {
   refuse(content: string, errorOf: (sequence: Sequence) => unknown): void;
   /** An adapter's bytes are others than those with which some of its requests began: these end. */
   changed(entry: AdapterEntry): void;
-  /** A content cannot come to the GPU: requests that need it end with this error. */
-  failed(content: string, error: unknown): void;
   /** Adapters of open requests, running or waiting. */
   adaptersInUse(): ReadonlySet<string>;
   /** Open requests that do not run. */
@@ -273,9 +271,6 @@ export function createLoop({ device, core, cost, tiers, events, tally, pace, onE
       for (const request of begun) {
         if (request.sequence.parts.some(({ adapter }) => adapter === key)) fail(request, otherBytes(id));
       }
-    },
-    failed: (content, error) => {
-      for (const request of usersOf(content)) fail(request, error);
     },
     adaptersInUse,
     waiting: () => open.size - scheduler.counts().running,

@@ -112,7 +112,7 @@ export async function assemble({ options, limits, opened, device, seams }: Assem
     void tiers.close(error); // who loads an adapter is told, too
   };
   const loop = createLoop({ device, core, cost, tiers, events, tally, pace, onEnd });
-  join({ core, inUse: loop.adaptersInUse, wake: loop.wake, refuse: loop.refuse, changed: loop.changed, failed: loop.failed });
+  join({ core, inUse: loop.adaptersInUse, wake: loop.wake, refuse: loop.refuse, changed: loop.changed });
   const serving: Serving = { opened, device, core, limits, tiers, events, tally, loop, pace, over: undefined, nextId: 0 };
   return serving;
 }

@@ -1,4 +1,3 @@
-import type { ErrorCode } from '../../src/errors.ts';
 import { field, formatCases, header, rename, tensors, valueCases, type Bad } from './bad-file-changes.ts';
 
 const A = 'base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight';
@@ -131,11 +130,3 @@ export const ADAPTER_CASES: readonly Bad[] = [
     spoil: field('adapter_config.json', 'use_dora', 'true'),
   },
 ];
-
-/** Adapters as PEFT writes them that are not served yet. */
-export const REFUSED: Readonly<Record<string, { readonly code: ErrorCode; readonly says: string }>> = {
-  'lm-head': { code: 'adapter_target', says: 'lm_head' },
-  embed: { code: 'adapter_target', says: 'embed_tokens' },
-  'save-norm-head': { code: 'adapter_setting', says: 'modules_to_save' },
-  'save-norm-embed': { code: 'adapter_setting', says: 'modules_to_save' },
-};

@@ -1,7 +1,7 @@
 import { createEngine } from '../../src/engine/engine.ts';
 import type { CoreEngine } from '../../src/engine/types.ts';
 import { LLAMA } from './adapters.ts';
-import { ADAPTER_CASES, REFUSED } from './bad-adapters.ts';
+import { ADAPTER_CASES } from './bad-adapters.ts';
 import type { Bad } from './bad-file-changes.ts';
 import { MODEL_CASES } from './bad-models.ts';
 import { logGpu, type LoggedGpu } from './device-log.ts';
@@ -87,10 +87,6 @@ export function badFileCases(environment: Environment): Case[] {
         bad.spoil(files, 'adapter_model.safetensors');
         await checkAdapter(await bench(), files, bad);
       },
-    })),
-    ...Object.entries(REFUSED).map(([name, { code, says }]) => ({
-      name: `adapter: ${name} as PEFT writes it (${code})`,
-      run: async () => checkAdapter(await bench(), await adapter(name), { code, says: ['memory', says] }),
     })),
     { name: 'closes', run: async () => (await bench()).engine.close() },
   ];

@@ -27,7 +27,10 @@ export const FAMILIES: readonly Family[] = [
   {
     name: 'llama',
     path: 'test/fixtures/arch/llama',
-    adapters: ['r8-all', 'r3-qv', 'r16-rslora', 'r64-mlp', 'layer1-only', 'rank-pattern', 'all-linear'],
+    adapters: [
+      ...['r8-all', 'r3-qv', 'r16-rslora', 'r64-mlp', 'layer1-only', 'rank-pattern', 'all-linear'],
+      ...['dora', 'lm-head', 'embed', 'save-norm-head', 'save-norm-embed'],
+    ],
   },
   { name: 'llama-tied', path: 'test/fixtures/arch/llama-tied', adapters: ['r8-all', 'r3-qv', 'r16-rslora'] },
 ];
