@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { openSafetensors, type TensorFiles } from '../../src/formats/safetensors.ts';
-import type { Buffers } from '../../src/gpu/buffers.ts';
 import type { QuantizedType, WeightType } from '../../src/kernels/libraries.ts';
 import { modelShape } from '../../src/model/shape.ts';
 import { halvesOn, planeType, type Halves, type Quantization, type WeightDtype } from '../../src/model/plane-types.ts';
@@ -8,6 +7,7 @@ import type { Plane } from '../../src/model/planes.ts';
 import { placeWeights } from '../../src/model/weights.ts';
 import { llamaConfig } from '../suites/llama-config.ts';
 import { dequantize } from '../reference/dequantize.ts';
+import { fakeBuffers, held } from './fake-buffers.ts';
 import { memoryFolder, randomNumbers, safetensors, tensor, type TestTensor } from './files.ts';
 
 const CONFIG = llamaConfig({
@@ -38,26 +38,8 @@ function tensors(): TestTensor[] {
   ];
 }
 
-/** Buffers in memory: a plane's chunks as the device would hold them. */
-const held = new WeakMap<object, Uint8Array<ArrayBuffer>>();
-
 async function load(given: readonly TestTensor[], quantize: Quantization | undefined, bindingBytes: number) {
-  const writes: string[] = [];
-  const buffers = {
-    storage: (label: string, bytes: number) => {
-      if (bytes > bindingBytes) throw new Error(`${label}: ${bytes} bytes are more than a binding`);
-      const buffer = { label };
-      held.set(buffer, new Uint8Array(bytes));
-      return buffer;
-    },
-    settled: async () => undefined,
-  } as unknown as Buffers;
-  const writeBuffer = (buffer: object, at: number, bytes: Uint8Array, from = 0, size = bytes.length - from): void => {
-    if (at % 4 !== 0 || size % 4 !== 0) throw new Error(`a write of ${size} bytes at ${at}`);
-    held.get(buffer)!.set(bytes.subarray(from, from + size), at);
-    writes.push(`${at}+${size}`);
-  };
-  const device = { limits: { maxStorageBufferBindingSize: bindingBytes }, queue: { writeBuffer } } as unknown as GPUDevice;
+  const { device, buffers } = fakeBuffers(bindingBytes);
   const files = await openSafetensors(memoryFolder({ 'model.safetensors': safetensors(given) }), 'model');
   const loading = {
     device,
