@@ -149,7 +149,8 @@ export async function placeVector(loading: Placing, parts: readonly VectorPart[]
   return buffer;
 }
 
-function raised(bytes: Uint8Array<ArrayBuffer>, offset: number): Float32Array<ArrayBuffer> {
+/** f32 numbers, each with `offset` added. */
+function raised(bytes: Uint8Array<ArrayBuffer>, offset: number): Uint8Array<ArrayBuffer> {
   const copy = bytes.slice(); // aligned, and the reader's bytes stay what they are
-  return new Float32Array(copy.buffer).map((value) => value + offset);
+  return new Uint8Array(new Float32Array(copy.buffer).map((value) => value + offset).buffer);
 }

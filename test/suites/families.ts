@@ -21,13 +21,13 @@ export const REFERENCES: readonly Family[] = [
     name,
     adapters: ALL,
   })),
-  ...['phi3-fused', 'phi4-longrope', 'phi4-shortrope'].map((name) => ({ name, adapters: ['r4-o'] })),
+  ...['phi3-fused', 'phi4-longrope', 'phi4-shortrope'].map((name) => ({ name, adapters: ['r8-fused', 'r4-o'] })),
 ].map((family) => ({ ...family, path: `${ARCH}/${family.name}` }));
 
 /** Families with a copy in the project, with one adapter and two of the prompts, one longer than the windows. */
 const COPIES: readonly Family[] = [
-  ...['llama3-rope', 'qwen2-bias', 'qwen3-qknorm', 'gemma2', 'gemma3'].map((name) => ({ name, adapters: ['r8-all'] })),
-  { name: 'phi4-longrope', adapters: ['r4-o'] },
+  ...['gemma3', 'gemma2', 'qwen2-bias', 'qwen3-qknorm', 'llama3-rope'].map((name) => ({ name, adapters: ['r8-all'] })),
+  { name: 'phi4-longrope', adapters: ['r8-fused'] },
 ].map((family) => ({ ...family, path: `test/fixtures/arch/${family.name}` }));
 
 const copyOf = (name: string): Family => COPIES.find((family) => family.name === name)!;

@@ -38,7 +38,7 @@ function tensors(): TestTensor[] {
   ];
 }
 
-async function load(given: readonly TestTensor[], quantize: Quantization | undefined, bindingBytes: number) {
+async function load(given: readonly TestTensor[], quantize: Quantization | undefined, bindingBytes: number, config = CONFIG) {
   const { device, buffers } = fakeBuffers(bindingBytes);
   const files = await openSafetensors(memoryFolder({ 'model.safetensors': safetensors(given) }), 'model');
   const loading = {
@@ -51,7 +51,7 @@ async function load(given: readonly TestTensor[], quantize: Quantization | undef
     onProgress: () => undefined,
     signal: undefined,
   } as const;
-  const { weights, fill } = await placeWeights(loading, CONFIG, modelShape(CONFIG));
+  const { weights, fill } = await placeWeights(loading, config, modelShape(config));
   await fill();
   return weights;
 }
@@ -144,5 +144,75 @@ describe('planes', () => {
     });
     await expect(load(broken, all('q4'), 1 << 20)).rejects.toEqual(error);
     await load(broken, undefined, 1 << 20);
+  });
+});
+
+describe('tensors that a family has', () => {
+  const floats = (buffer: GPUBuffer | undefined): number[] => [...new Float32Array(held.get(buffer!)!.buffer)];
+  const LAYER = 'model.layers.0.';
+  /** A tensor of numbers that count up from `first`, exact in f32 with 1 added. */
+  const counting = (name: string, shape: readonly number[], first: number): TestTensor => tensor(name, shape, (i) => first + i / 8);
+  const counted = (first: number, count: number): number[] => Array.from({ length: count }, (_, i) => first + i / 8);
+
+  const gemma = {
+    ...CONFIG,
+    norms: 'around',
+    normOffset: 1,
+    queryKeyNorm: 'each head',
+    biases: { qkv: true, o: true, mlp: true },
+  } as const;
+  const norms = ['input', 'post_attention', 'pre_feedforward', 'post_feedforward'].map((name) => `${LAYER}${name}_layernorm.weight`);
+  const modules = ['q', 'k', 'v', 'o']
+    .map((name) => `self_attn.${name}_proj`)
+    .concat(['gate', 'up', 'down'].map((name) => `mlp.${name}_proj`));
+  const heights = [48, 24, 24, 40, 72, 72, 40];
+  const around = [
+    ...tensors().filter(({ name }) => !name.includes('norm')),
+    counting('model.norm.weight', [40], 1),
+    ...norms.map((name, i) => counting(name, [40], 10 * (i + 1))),
+    ...['q', 'k'].map((name, i) => counting(`${LAYER}self_attn.${name}_norm.weight`, [24], 100 + 10 * i)),
+    ...modules.map((name, i) => counting(`${LAYER}${name}.bias`, [heights[i]!], 1000 * (i + 1))),
+  ];
+
+  test('norms are around each block, with what is added to them; biases lie as the outputs do', async () => {
+    const { finalNorm, layers } = await load(around, undefined, 1 << 20, gemma);
+    const { inputNorm, attentionNorm, postNorm, feedForwardNorm, headVectors, oBias, gateUpBias, downBias } = layers[0]!;
+    expect(floats(finalNorm)).toEqual(counted(2, 40));
+    expect([inputNorm, attentionNorm, postNorm, feedForwardNorm].map(floats)).toEqual([11, 21, 31, 41].map((first) => counted(first, 40)));
+    // biases have nothing added; the norms of heads stand behind them
+    const vectors = [counted(1000, 48), counted(2000, 24), counted(3000, 24), counted(101, 24), counted(111, 24)];
+    expect(floats(headVectors)).toEqual(vectors.flat());
+    expect([oBias, downBias].map(floats)).toEqual([counted(4000, 40), counted(7000, 40)]);
+    expect(floats(gateUpBias)).toEqual([...counted(5000, 72), ...counted(6000, 72)]);
+  });
+
+  test('without any of these there is nothing but two norms', async () => {
+    const [layer] = (await load(tensors(), undefined, 1 << 20)).layers;
+    const { headVectors, oBias, attentionNorm, gateUpBias, downBias, feedForwardNorm } = layer!;
+    expect([headVectors, oBias, attentionNorm, gateUpBias, downBias, feedForwardNorm]).toEqual(new Array(6).fill(undefined));
+  });
+
+  test('a fused tensor is a plane, the same as its parts below each other', async () => {
+    const apart = tensors();
+    const join = (name: string, parts: readonly string[]): TestTensor => {
+      const found = parts.map((part) => apart.find((each) => each.name.includes(part))!);
+      const all = found.flatMap(({ bytes }) => [...new Float32Array(bytes.buffer)]);
+      return tensor(`${LAYER}${name}.weight`, [all.length / 40, 40], (i) => all[i]!);
+    };
+    const parts = [
+      ['q_proj', 'k_proj', 'v_proj'],
+      ['gate_proj', 'up_proj'],
+    ] as const;
+    const joined = [join('self_attn.qkv_proj', parts[0]), join('mlp.gate_up_proj', parts[1])];
+    const fused = [...apart.filter(({ name }) => !parts.flat().some((part) => name.includes(part))), ...joined];
+    const [one, other] = await Promise.all([load(apart, all('q8'), 1 << 20), load(fused, all('q8'), 1 << 20, { ...CONFIG, fused: true })]);
+    for (const group of ['qkv', 'gateUp'] as const) expect(numbersOf(other.layers[0]![group])).toEqual(numbersOf(one.layers[0]![group]));
+    await expect(load(apart, undefined, 1 << 20, { ...CONFIG, fused: true })).rejects.toMatchObject({ code: 'tensor_missing' });
+  });
+
+  test('a tensor that the config asks for and the file has not is named', async () => {
+    const without = around.filter(({ name }) => !name.endsWith('k_norm.weight'));
+    const error = { code: 'tensor_missing', message: expect.stringContaining('model.layers.0.self_attn.k_norm.weight') as string };
+    await expect(load(without, undefined, 1 << 20, gemma)).rejects.toMatchObject(error);
   });
 });
