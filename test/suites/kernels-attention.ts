@@ -228,11 +228,8 @@ async function checkLaterKeys(harness: Harness, form: AttentionForm, type: PoolT
   }
 }
 
-/** Windows that begin inside a page and in another tile than they end; a cap that scores reach. Each is a compile of every form. */
-const LIMITED: readonly Limits[] = [
-  { window: 24, cap: 0 },
-  { window: 66, cap: 3 },
-];
+/** A window that begins inside a page, for some rows in another tile than it ends; a cap that scores reach. Each is a compile of every form. */
+const LIMITED: readonly Limits[] = [{ window: 24, cap: 3 }];
 const LIMITED_SHAPE = SHAPES[1]!;
 
 /** The narrow forms for prefill: with and without subgroups. */
