@@ -22,7 +22,8 @@ export interface EngineOptions {
   readonly precision?: 'exact' | 'half';
   /**
    * Rounds the base's weights to 8 or 4 bits as they are loaded, with a scale for each 32 of a row: `q8` takes 9/16 of f16's memory, `q4`
-   * 5/16, but for embedding and head, which keep 8 bits. Norms, adapters, keys, values and sums stay what they are. Default: not rounded.
+   * 5/16, but for embedding and head, which keep 8 bits. Norms, adapters, keys, values and sums stay what they are, and so do the blocks of a
+   * GGUF file; one that has nothing else is refused (`request_invalid`). Default: not rounded.
    */
   readonly quantize?: 'q8' | 'q4';
   /**

@@ -9,11 +9,13 @@ export function ggufTensors(
   architecture: GgufArchitecture,
   { layers, headDim }: Pick<ModelConfig, 'layers' | 'headDim'>,
 ): ModelTensors {
+  // not the file itself: its metadata, with all its vocabulary, are not held as long as the tensors are
+  const { tensors: stored, location, read } = file;
   const tensors = new Map<string, ModelTensor>();
   const fileNames = new Map<string, string>();
   const add = ({ name, gguf, permuted }: GgufTensorName): void => {
     fileNames.set(name, gguf);
-    const tensor = file.tensors.get(gguf);
+    const tensor = stored.get(gguf);
     if (!tensor) return;
     const { type: dtype, shape, start, byteLength } = tensor;
     const described = { name: gguf, file: tensor.file, dtype, shape, start, end: start + byteLength };
@@ -24,11 +26,11 @@ export function ggufTensors(
     else for (let layer = 0; layer < layers; layer++) add(inLayer(each, layer));
   }
   return {
-    location: file.location,
+    location,
     format: 'gguf',
     fileName: (name) => fileNames.get(name) ?? name,
     tensors,
-    read: async ({ name }, startByte, endByte) => file.read(file.tensors.get(name)!, startByte, endByte),
+    read: async ({ name }, startByte, endByte) => read(stored.get(name)!, startByte, endByte),
   };
 }
 
