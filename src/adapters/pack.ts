@@ -2,6 +2,7 @@ import { WebLoraError } from '../errors.ts';
 import type { Slices } from '../slices.ts';
 import { asF16, asF32, countOf, exponentOf, transpose } from './numbers.ts';
 import type { StoredNumbers } from './numbers.ts';
+import { quadWidth } from './sites.ts';
 import type { PackedLayer, PackedMatrix, PackedNorm } from './sites.ts';
 
 /** A low-rank pair with its numbers. */
@@ -96,8 +97,9 @@ function lay({ sites, norms }: BlockNumbers, numberBytes: number) {
   const takeVector = (numbers: StoredNumbers | undefined): number | undefined => numbers && take(countOf(numbers) * 4);
   const places = sites.map((numbers): Place => {
     const { pair, magnitude, bias } = numbers;
-    const lengthOf = (matrix: StoredNumbers): number => (countOf(matrix) / pair!.rank) * roundRank(pair!.rank) * numberBytes;
-    const [a, b] = pair ? [take(lengthOf(pair.a)), take(lengthOf(pair.b))] : [0, 0];
+    const widthOf = (matrix: StoredNumbers): number => countOf(matrix) / pair!.rank;
+    const takeMatrix = (width: number): number => take(width * roundRank(pair!.rank) * numberBytes);
+    const [a, b] = pair ? [takeMatrix(widthOf(pair.a)), takeMatrix(quadWidth(widthOf(pair.b)))] : [0, 0];
     return { numbers, a, b, magnitude: takeVector(magnitude), bias: takeVector(bias) };
   });
   const normPlaces = norms.map((numbers) => ({ numbers, at: take(countOf(numbers.weights) * 4) }));
@@ -114,7 +116,7 @@ async function writePair(
 ): Promise<number> {
   const { rank, a, b } = pair;
   const rank4 = roundRank(rank);
-  const [inWidth, outWidth] = [countOf(a) / rank, countOf(b) / rank];
+  const [inWidth, outWidth] = [countOf(a) / rank, quadWidth(countOf(b) / rank)];
   if (precision === 'exact') {
     await transpose(await asF32(a, slices), inWidth, new Uint32Array(buffer, atA, inWidth * rank4), rank4, slices);
     await transpose(await asF32(b, slices), rank, new Uint32Array(buffer, atB, rank4 * outWidth), outWidth, slices);
@@ -154,7 +156,7 @@ async function writeSite(place: Place, buffer: ArrayBuffer, precision: 'exact' |
 
 /**
  * One decoder layer's part of an adapter as it lies in the pool, or what it has outside the layers: for each site A as
- * [inWidth][rank4], then B as [rank4][outWidth], the rank padded with zeros, then DoRA's magnitudes and the bias; then the norms. Each
+ * [inWidth][rank4], then B as [rank4][quadWidth(outWidth)], the rest zeros, then DoRA's magnitudes and the bias; then the norms. Each
  * starts at a multiple of 256 bytes.
  *
  * `exact`: A and B are f32, one number a word. `half`: f16, two numbers a word, the first in the low bits; there each matrix is multiplied

@@ -61,7 +61,7 @@ export interface PackedMatrix {
   readonly site: number;
   /** A as `[inWidth][rank4]`. */
   readonly offsetA: number;
-  /** B as `[rank4][outWidth]`. */
+  /** B as `[rank4][quadWidth(outWidth)]`. */
   readonly offsetB: number;
   /** Rank rounded up to a multiple of 4, the rest zeros. 0: no low-rank pair, only a bias. */
   readonly rank4: number;
@@ -129,6 +129,11 @@ export interface PackedAdapter {
 /** Bytes of an adapter that lie outside its layers: for buffers of their own, not for pages of the pool. */
 export function bytesApart({ outer, whole }: PackedAdapter): number {
   return whole.reduce((sum, { slices }) => slices.reduce((all, { length }) => all + length, sum), outer.words.byteLength);
+}
+
+/** Numbers of a row of B: its outputs rounded up to 4, the rest zeros. */
+export function quadWidth(outWidth: number): number {
+  return Math.ceil(outWidth / 4) * 4;
 }
 
 /** A block that holds nothing. */

@@ -3,6 +3,7 @@ import { floatBytes, isFloatDtype } from '../formats/half.ts';
 import type { Slices } from '../slices.ts';
 import { sha256 } from './digest.ts';
 import { isCount, isHash, isUnblendable, parseObject } from './records.ts';
+import { quadWidth } from './sites.ts';
 import type { PackedAdapter, PackedLayer, PackedMatrix, PackedNorm, SiteTable, Unblendable, WholeMatrix } from './sites.ts';
 
 /** Rises when packing or this encoding changes: what older code kept is then a miss. */
@@ -199,7 +200,7 @@ function readMatrix(row: readonly unknown[], blockBytes: number, precision: 'exa
   if (!place || typeof scale !== 'number' || rank4 % 4 !== 0 || (rank4 === 0 && bias === null)) return undefined;
   const quads = rank4 / 4;
   const fits = (offset: number, width: number): boolean => (offset + quads * width) * QUAD_BYTES[precision] <= blockBytes;
-  if (!fits(offsetA, place.inWidth) || !fits(offsetB, place.outWidth)) return undefined;
+  if (!fits(offsetA, place.inWidth) || !fits(offsetB, quadWidth(place.outWidth))) return undefined;
   const isVector = (offset: unknown): offset is number | null =>
     offset === null || (isCount(offset) && (offset + place.outWidth) * 4 <= blockBytes);
   if (!isVector(magnitude) || !isVector(bias)) return undefined;

@@ -1,4 +1,4 @@
-import type { PackedLayer, SiteTable } from '../../src/adapters/sites.ts';
+import { quadWidth, type PackedLayer, type SiteTable } from '../../src/adapters/sites.ts';
 import { toF32 } from '../../src/formats/half.ts';
 import type { TestTensor } from './files.ts';
 
@@ -16,7 +16,8 @@ export function product(layer: PackedLayer, index: number, table: SiteTable, pre
   for (let row = 0; row < outWidth; row++) {
     for (let column = 0; column < inWidth; column++) {
       let sum = 0;
-      for (let r = 0; r < rank4; r++) sum += values[offsetA * 4 + column * rank4 + r]! * values[offsetB * 4 + r * outWidth + row]!;
+      for (let r = 0; r < rank4; r++)
+        sum += values[offsetA * 4 + column * rank4 + r]! * values[offsetB * 4 + r * quadWidth(outWidth) + row]!;
       out.push(sum * scale);
     }
   }

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { readAdapter } from '../../src/adapters/adapter.ts';
 import type { StoredNumbers } from '../../src/adapters/numbers.ts';
 import { packLayer } from '../../src/adapters/pack.ts';
+import { quadWidth } from '../../src/adapters/sites.ts';
 import { toF16, toF32 } from '../../src/formats/half.ts';
 import { createSlices } from '../../src/slices.ts';
 import { TABLE, memoryFolder, pair, randomNumbers, safetensors, tensor } from './files.ts';
@@ -151,13 +152,14 @@ describe('packing', () => {
     };
     const [valuesA, valuesB, packed] = [wanted(a), wanted(b), numbersOf(layer, precision)];
     const quad = 4;
-    let wrong = packed.length - offsetB * quad - rank4 * outWidth; // nothing lies behind B
+    let wrong = packed.length - offsetB * quad - rank4 * quadWidth(outWidth); // nothing lies behind B
     for (let column = 0; column < inWidth; column++) {
       for (let r = 0; r < rank4; r++) if (packed[column * rank4 + r] !== (r < rank ? valuesA[r * inWidth + column] : 0)) wrong++;
     }
     for (let r = 0; r < rank4; r++) {
-      for (let row = 0; row < outWidth; row++) {
-        if (packed[offsetB * quad + r * outWidth + row] !== (r < rank ? valuesB[row * rank + r] : 0)) wrong++;
+      for (let row = 0; row < quadWidth(outWidth); row++) {
+        const want = r < rank && row < outWidth ? valuesB[row * rank + r] : 0;
+        if (packed[offsetB * quad + r * quadWidth(outWidth) + row] !== want) wrong++;
       }
     }
     expect(wrong).toBe(0);
