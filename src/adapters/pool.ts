@@ -1,7 +1,7 @@
 import type { PoolMemory } from '../gpu/pool-memory.ts';
 import { nextTurn } from '../slices.ts';
 import type { Placement } from './cache.ts';
-import { DESCRIPTOR_WORDS, entriesOf, normAt } from './sites.ts';
+import { DESCRIPTOR_WORDS, entriesOf, normAt, quadWidth } from './sites.ts';
 import type { Finisher, PackedAdapter, PackedLayer, Site, Sliced, SiteTable } from './sites.ts';
 
 /** Puts packed adapters where the cache says and names them to the kernels. Who leaves needs no write: whoever gets the place overwrites it. */
@@ -137,7 +137,7 @@ function descriptors(
     words[at + 2] = rank4;
     floats[at + 3] = scale;
     words[at + 4] = outStart;
-    words[at + 5] = outWidth;
+    words[at + 5] = quadWidth(outWidth);
     words[at + 6] = vector(offsetMagnitude);
     words[at + 7] = vector(offsetBias);
   }

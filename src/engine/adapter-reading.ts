@@ -114,17 +114,12 @@ export async function readOrigin(
   }
 }
 
-/** Throws for what no kernel computes: `adapter_setting`, `adapter_target`. */
-function checkComputed({ name }: AdapterEntry, { norms, outer }: SiteTable, { layers, outer: outside }: PackedAdapter): void {
+/** Throws `adapter_setting` for what no kernel computes. */
+function checkComputed({ name }: AdapterEntry, { norms }: SiteTable, { layers }: PackedAdapter): void {
   const ofHeads = layers.flatMap((layer) => layer.norms).find(({ norm }) => norms[norm]!.module.startsWith('self_attn.'));
   if (ofHeads) {
     const message = `${name}: the adapter saves ${norms[ofHeads.norm]!.module} (modules_to_save); of norms only those of whole rows may be`;
     throw new WebLoraError('adapter_setting', `${message}.`);
-  }
-  const odd = outside.matrices.find(({ site }) => outer[site]!.outWidth % 4 !== 0);
-  if (odd) {
-    const { module, outWidth } = outer[odd.site]!;
-    throw new WebLoraError('adapter_target', `${name}: the adapter changes ${module}, whose ${outWidth} outputs are no multiple of 4.`);
   }
 }
 
