@@ -1,5 +1,6 @@
 import { WebLoraError } from '../errors.ts';
 import type { TensorInfo } from '../formats/safetensors.ts';
+import { textName } from '../formats/text-names.ts';
 import { describe, list, modulesOf } from './modules.ts';
 import type { Module, Modules } from './modules.ts';
 import { allRows, checkOnce, checkShape, cutBias, cutPair, floatDtype, turned } from './parts.ts';
@@ -47,7 +48,7 @@ function belongs(role: Role, module: Module, table: SiteTable): boolean {
 function placeOf(name: string, modules: Modules, table: SiteTable): { readonly module: Module; readonly role: Role } | undefined {
   const start = 'base_model.model.';
   if (!name.startsWith(start)) return undefined;
-  const rest = name.slice(start.length);
+  const rest = textName(name.slice(start.length));
   for (const [end, role] of ROLES) {
     const match = end.exec(rest);
     if (!match) continue;

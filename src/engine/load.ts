@@ -4,6 +4,7 @@ import { openSafetensors } from '../formats/safetensors.ts';
 import { parseModelConfig, type ModelConfig } from '../model/config.ts';
 import { parseGenerationConfig } from '../model/generation-config.ts';
 import type { ModelTensors } from '../model/tensors.ts';
+import { textTensors } from '../model/text-tensors.ts';
 import type { ChatTemplate } from '../text/chat-template.ts';
 import { findChatTemplate } from '../text/find-template.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
@@ -56,7 +57,7 @@ async function readModel(options: EngineOptions): Promise<ModelFiles> {
     config: parseModelConfig(await readJson(folder, 'config.json'), `${folder.location}/config.json`),
     generation: await readGeneration(folder),
     text: await readTextFiles(folder),
-    tensors: await openSafetensors(folder, 'model'),
+    tensors: textTensors(await openSafetensors(folder, 'model')),
     location: folder.location.replace(/\/+$/, ''),
     name: nameOf(folder.location),
   };
