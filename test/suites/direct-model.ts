@@ -1,24 +1,30 @@
 import { readAdapter } from '../../src/adapters/adapter.ts';
+import { readGgufAdapter } from '../../src/adapters/gguf-adapter.ts';
 import { createAdapterCache } from '../../src/adapters/cache.ts';
 import { createAdapterPool } from '../../src/adapters/pool.ts';
 import { traitsOf } from '../../src/adapters/sites.ts';
 import { createPages } from '../../src/engine/pages.ts';
-import type { GpuProvider } from '../../src/engine/types.ts';
-import { readJson, type Folder } from '../../src/formats/folder.ts';
-import { openSafetensors } from '../../src/formats/safetensors.ts';
+import { openModel } from '../../src/engine/load.ts';
+import type { GpuProvider, Source } from '../../src/engine/types.ts';
+import type { Folder } from '../../src/formats/folder.ts';
 import { openGpu } from '../../src/gpu/device.ts';
-import { parseModelConfig } from '../../src/model/config.ts';
 import { PAGE_TOKENS } from '../../src/kernels/step-layout.ts';
 import { NARROW, type KernelSet } from '../../src/kernels/variants.ts';
+import { ggufNamesOf } from '../../src/model/gguf-names.ts';
 import { buildModel, type Model } from '../../src/model/model.ts';
 import type { Part, StepItem } from '../../src/model/plan.ts';
 import type { Quantization } from '../../src/model/plane-types.ts';
+
+/** What a GGUF LoRA is called here. */
+export const GGUF_ADAPTER = 'adapter.gguf';
 
 /** A model without an engine: steps are what the suite says, and raw logits come back. */
 export interface DirectModel extends AsyncDisposable {
   readonly model: Model;
   /** Puts an adapter into the pool. */
   place(adapter: Folder): Promise<Part>;
+  /** Takes it out again. */
+  drop(part: Part): void;
   /** Gives a sequence's slot pages for this many tokens, taken at the lowest free place. */
   open(slot: number, tokens: number): readonly number[];
   /** Frees them. */
@@ -38,13 +44,13 @@ export interface DirectSettings {
 }
 
 /** Builds a model on the provider's device. Throws what building throws. */
-export async function openDirectModel(provider: GpuProvider, folder: Folder, settings: DirectSettings): Promise<DirectModel> {
+export async function openDirectModel(provider: GpuProvider, source: Source, settings: DirectSettings): Promise<DirectModel> {
   const { precision, quantize, sequences = 64, batchRows = 1024, poolBytes = 16 << 20, depth = 2, kernels = NARROW } = settings;
+  const { config, files } = await openModel({ model: source });
   const gpu = await openGpu(provider);
-  const config = parseModelConfig(await readJson(folder, 'config.json'), folder.location);
   const model = await buildModel(
     gpu,
-    await openSafetensors(folder, 'model'),
+    files,
     config,
     { precision, quantize, maxModelLength: undefined, poolBytes, sequences, batchRows, depth, kernels },
     { onProgress: () => undefined, signal: undefined },
@@ -52,19 +58,28 @@ export async function openDirectModel(provider: GpuProvider, folder: Folder, set
   const pages = createPages(model.pool.pages);
   const pool = createAdapterPool(model.pool, model.shape.table, { finisher: model.finisher });
   const cache = createAdapterCache(pages, model.pool.slots, () => 0);
-  let placed = 0;
+  const placed = new Map<number, string>();
+  let count = 0;
   const held = new Map<number, readonly number[]>();
   return {
     model,
     place: async (adapter) => {
-      const packed = await readAdapter(adapter, model.shape.table, precision);
+      const isGguf = (await adapter.size(GGUF_ADAPTER)) !== undefined;
+      const packed = isGguf
+        ? await readGgufAdapter(adapter, GGUF_ADAPTER, model.shape.table, ggufNamesOf(config), precision)
+        : await readAdapter(adapter, model.shape.table, precision);
       const traits = traitsOf(packed);
       await model.reserveRank(packed.rank4);
       await model.reserveTraits(traits);
-      const placement = cache.place(`adapter ${placed++}`, pool.pagesOf(packed));
+      const placement = cache.place(`adapter ${count++}`, pool.pagesOf(packed));
       if (!placement) throw new Error(`No room in the pool for ${adapter.location}`);
+      placed.set(placement.slot, `adapter ${count - 1}`);
       await pool.write(placement, packed);
       return { slot: placement.slot, scale: 1, rank4: packed.rank4, traits };
+    },
+    drop: ({ slot }) => {
+      cache.evict(placed.get(slot)!);
+      pool.release(slot);
     },
     open: (slot, tokens) => {
       const taken = pages.take(Math.ceil(tokens / PAGE_TOKENS));

@@ -4,7 +4,7 @@ import { isFloatDtype, toF32 } from '../../src/formats/half.ts';
 import { openSafetensors } from '../../src/formats/safetensors.ts';
 import { ggufTensorNames, permutedRows, type GgufArchitecture } from '../../src/model/gguf-config-tensors.ts';
 import type { BlockType } from '../reference/gguf-dequantize.ts';
-import { ggufBytes, type GgufPart } from '../unit/gguf-files.ts';
+import { ggufBytes, type Entry, type GgufPart } from '../unit/gguf-files.ts';
 import { modelEntries, settingsOf, type ConfigJson, type ModelSettings } from './gguf-model-metadata.ts';
 
 /** A tensor as transformers names it; `bytes` are rows of ggml's blocks of its type. */
@@ -80,12 +80,14 @@ export function ggufPart(name: string, { shape, type, bytes }: ModelTensor): Ggu
 /**
  * The model as a GGUF file, as llama.cpp's convert_hf_to_gguf.py writes it: its architecture's keys, tensors under ggml's names, q and k
  * permuted for `llama`, 1 added to Gemma's norms, rope's factors as tensors, no head where it is the embedding.
- * The file has no tokenizer, and says so (`tokenizer.ggml.model` = `none`).
+ * Without `tokenizer`, the entries of one, the file says that it has none (`tokenizer.ggml.model` = `none`).
  */
-export function ggufOfModel(model: ModelToWrite): Uint8Array<ArrayBuffer> {
+export function ggufOfModel(model: ModelToWrite, tokenizer?: readonly Entry[]): Uint8Array<ArrayBuffer> {
   const settings = settingsOf(model.config);
   const tensors = [...factorTensors(settings), ...modelTensors(model, settings)];
-  return ggufBytes({ entries: modelEntries(settings), tensors });
+  const entries = modelEntries(settings);
+  const own = tokenizer ? [...entries.filter(([key]) => !key.startsWith('tokenizer.')), ...tokenizer] : entries;
+  return ggufBytes({ entries: own, tensors });
 }
 
 function modelTensors({ tensors }: ModelToWrite, settings: ModelSettings): GgufPart[] {

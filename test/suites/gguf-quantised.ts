@@ -3,12 +3,11 @@ import { dequantizeGguf, type BlockType } from '../reference/gguf-dequantize.ts'
 import { QUANTIZED_TYPES, quantizeGguf } from '../reference/gguf-quantize.ts';
 import { randomNumbers, safetensors, type TestTensor } from '../unit/files.ts';
 import { isSeeded, SEEDED_TYPES, seededBlocks } from './gguf-blocks.ts';
-import { openBoth } from './gguf-families.ts';
+import { ggufSource } from './gguf-families.ts';
 import { f32Tensor, ggufOfModel, type ModelTensor, type ModelToWrite } from './gguf-model-writer.ts';
-import { answersOf, checkSameLogits, type Question } from './same-logits.ts';
+import { checkSameLogits, type Question } from './same-logits.ts';
 import type { Case, Environment } from './suite.ts';
 import { tolerance } from './tolerance.ts';
-import type { Source } from '../../src/engine/types.ts';
 
 const HIDDEN = 256;
 const INTERMEDIATE = 512;
@@ -107,23 +106,16 @@ export function dequantisedFolder({ config, tensors }: ModelToWrite): Record<str
   return { 'config.json': new TextEncoder().encode(JSON.stringify(config)), 'model.safetensors': safetensors(all) };
 }
 
-/** Prompts of one row and of several tiles of them; what they generate is decoded together. */
-const QUESTIONS: readonly Question[] = [1, 2, 9, 37].map((length, i) => ({
-  where: `prompt of ${length}`,
-  prompt: Array.from({ length }, (_, at) => (at * 53 + i * 17 + 5) % VOCABULARY),
-  maxTokens: 5,
-}));
+/** Prompts of one row and of several tiles of them; what follows is decoded together. */
+const QUESTIONS: readonly Question[] = [1, 2, 9, 37].map((length, i) => {
+  const tokens = Array.from({ length: length + 3 }, (_, at) => (at * 53 + i * 17 + 5) % VOCABULARY);
+  return { prompt: tokens.slice(0, length), next: tokens.slice(length), of: 'base' };
+});
 
 async function checkTypes(environment: Environment, heads: Heads, typeOf: TypeOf): Promise<void> {
   const model = seededModel(heads, typeOf);
-  const ask = async (from: Source): ReturnType<typeof answersOf> => {
-    const engine = await openBoth(environment, from, undefined);
-    const answers = await answersOf(engine, QUESTIONS);
-    await engine.close();
-    return answers;
-  };
-  const expected = await ask(dequantisedFolder(model));
-  checkSameLogits(QUESTIONS, await ask({ 'model.gguf': ggufOfModel(model) }), expected, tolerance('exact', 'base'));
+  const [gguf, folder] = [ggufSource(ggufOfModel(model)), dequantisedFolder(model)];
+  await checkSameLogits(environment, { model: gguf }, { model: folder }, QUESTIONS, tolerance('exact', 'base'));
 }
 
 /** What makers of GGUF files do: more bits where they count, and not the same everywhere. */
@@ -141,7 +133,7 @@ const MIXED: readonly (readonly [part: string, type: BlockType])[] = [
   ['mlp.down_proj', 'Q4_1'],
   ['', 'Q4_K'],
 ];
-const mixed: TypeOf = (name) => MIXED.find(([part]) => name.includes(part))![1];
+export const mixed: TypeOf = (name) => MIXED.find(([part]) => name.includes(part))![1];
 
 /** Files of every type give the logits of what their blocks stand for. */
 export function ggufQuantisedCases(
@@ -151,16 +143,14 @@ export function ggufQuantisedCases(
   return [
     ...types.map((type): Case => {
       const run = (): Promise<void> => checkTypes(environment, LARGE, () => type);
-      return { name: `${type}: the logits of the dequantised tensors, in prefill and decode`, on: 'engine', run };
+      return { name: `${type}: the logits of the dequantised tensors, in prefill and decode`, run };
     }),
     {
       name: 'q, k and v of several types: the logits of the dequantised tensors',
-      on: 'engine',
       run: () => checkTypes(environment, LARGE, mixed),
     },
     {
       name: 'types that change inside 64 rows of q, k and v: the logits of the dequantised tensors',
-      on: 'engine',
       run: () => checkTypes(environment, SMALL, mixed),
     },
   ];

@@ -1,64 +1,64 @@
-import type { GenerateOptions, Result, TokenLogprob } from '../../src/engine/types.ts';
-import { check, type SuiteEngine } from './suite.ts';
+import type { Source } from '../../src/engine/types.ts';
+import type { Part, StepItem } from '../../src/model/plan.ts';
+import { openDirectModel, promptChunk } from './direct-model.ts';
+import { openFolder } from '../../src/formats/folder.ts';
+import { check, type Environment } from './suite.ts';
 import { checkPosition } from './tolerance.ts';
 
-/** One request whose log-probabilities of the whole vocabulary are compared, in prefill and in decode. */
+/** A prompt whose logits are compared at every position, and tokens that are then fed one at a time. */
 export interface Question {
-  readonly where: string;
   readonly prompt: readonly number[];
-  readonly adapter?: string;
-  readonly maxTokens: number;
+  readonly next: readonly number[];
+  /** Whether the adapter is used. */
+  readonly of: 'base' | 'adapter';
 }
 
-/** All of them in one batch. */
-export function answersOf(engine: SuiteEngine, questions: readonly Question[]): Promise<Result[]> {
-  const options = ({ adapter, maxTokens }: Question): GenerateOptions => ({
-    ...(adapter === undefined ? {} : { adapter }),
-    maxTokens,
-    ignoreEos: true,
-    logprobs: -1,
-    promptLogprobs: -1,
-  });
-  return Promise.all(questions.map((question) => engine.generate(question.prompt, options(question)).result()));
+/** One form of a model, and of an adapter. */
+export interface Form {
+  readonly model: Source;
+  readonly adapter?: Source;
 }
 
-/**
- * A position's logits by token, up to a shift: in the middle between the largest and the smallest, so that the largest magnitude is none
- * that the logits themselves do not have.
- */
-function centred({ topTokens, topLogprobs }: TokenLogprob): Float32Array {
-  const values = new Float32Array(topTokens.length);
-  let [least, most] = [Infinity, -Infinity];
-  for (const value of topLogprobs) [least, most] = [Math.min(least, value), Math.max(most, value)];
-  topTokens.forEach((token, place) => (values[token] = topLogprobs[place]! - (least + most) / 2));
-  return values;
+type Logits = readonly (readonly Float32Array[])[];
+
+/** Logits of every position of every question: the prompts in one step, then one row of each at a time. */
+async function logitsOf({ gpu }: Environment, { model, adapter }: Form, questions: readonly Question[]): Promise<Logits> {
+  const settings = { precision: 'exact', poolBytes: 4 << 20, sequences: questions.length, batchRows: 160 } as const;
+  await using direct = await openDirectModel(gpu, model, settings);
+  const part: Part | undefined = adapter === undefined ? undefined : await direct.place(await openFolder(adapter));
+  const found: Float32Array[][] = questions.map(() => []);
+  const step = async (items: readonly StepItem[]): Promise<void> => {
+    for (const [i, { logits }] of (await direct.model.submit(items)).entries()) found[i]!.push(...logits.map((row) => row.slice()));
+  };
+  const all = questions.map(({ prompt, next, of }) => ({
+    tokens: [...prompt, ...next],
+    start: prompt.length,
+    part: of === 'base' ? undefined : part,
+  }));
+  for (const [slot, { tokens }] of all.entries()) direct.open(slot, tokens.length);
+  await step(all.map(({ tokens, start, part: own }, slot) => promptChunk(slot, tokens, 0, start, own)));
+  const steps = questions[0]!.next.length;
+  for (let i = 0; i < steps; i++) {
+    await step(all.map(({ tokens, start, part: own }, slot) => promptChunk(slot, tokens, start + i, 1, own)));
+  }
+  return found;
 }
 
-/**
- * Answers against those of another form of the same model: every position of the prompts, and the generated ones up to the first token
- * that a margin within the tolerance decided. Returns how many positions were compared.
- */
-export function checkSameLogits(
+/** Both forms give the same logits, in prefill and in decode, within `tol` of each position's largest. */
+export async function checkSameLogits(
+  environment: Environment,
+  form: Form,
+  reference: Form,
   questions: readonly Question[],
-  found: readonly Result[],
-  expected: readonly Result[],
   tol: number,
-): number {
-  let positions = 0;
-  for (const [i, { where, prompt }] of questions.entries()) {
-    const compare = (at: string, one: TokenLogprob, other: TokenLogprob): void => {
-      const reference = centred(other);
-      checkPosition(`${where}, ${at}`, centred(one), reference, reference, tol);
-      positions++;
-    };
-    for (let position = 1; position < prompt.length; position++) {
-      compare(`position ${position - 1}`, found[i]!.promptLogprobs![position]!, expected[i]!.promptLogprobs![position]!);
-    }
-    for (const [step, own] of found[i]!.logprobs!.entries()) {
-      compare(`generated token ${step}`, own, expected[i]!.logprobs![step]!);
-      if (found[i]!.tokens[step] !== expected[i]!.tokens[step]) break;
+): Promise<void> {
+  const expected = await logitsOf(environment, reference, questions);
+  const found = await logitsOf(environment, form, questions);
+  for (const [i, { prompt, next, of }] of questions.entries()) {
+    const positions = prompt.length + next.length;
+    check(expected[i]!.length === positions, () => `${expected[i]!.length} positions of ${positions} were computed`);
+    for (const [position, row] of expected[i]!.entries()) {
+      checkPosition(`${of}, prompt ${i}, position ${position}`, found[i]![position]!, row, row, tol);
     }
   }
-  check(positions > 0, () => 'nothing was compared');
-  return positions;
 }
