@@ -2,7 +2,7 @@
 // Where the adapter has a gain or a bias for the site, y is multiplied by the one and the other is added: see lib/descriptors.
 // One thread per segment and 4 columns; it finds the site that owns the columns, sums the splits that lora-shrink wrote, and
 // adds every part of the segment in order. Adds into what the base matmul left in y.
-// From outside: OUT4, Y_STRIDE4, SITE_FIRST, SITES, SPLITS; lib/step, lib/grid, lib/pool-*, lib/descriptors.
+// From outside: OUT4, Y_STRIDE4, SITE_FIRST, SITES, SPLITS, FINISH; lib/step, lib/grid, lib/pool-*, lib/descriptors.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
 @group(0) @binding(1) var<storage, read> descriptors: array<u32>;
 @group(0) @binding(2) var<storage, read> pool: array<PoolQuad>;
@@ -60,7 +60,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
       if (last > 0u) { y[y0 + Y_STRIDE4] += scale * sum1; }
       if (last > 1u) { y[y0 + 2u * Y_STRIDE4] += scale * sum2; }
       if (last > 2u) { y[y0 + 3u * Y_STRIDE4] += scale * sum3; }
-      if ((d.gain | d.bias) != 0u) {
+      if (FINISH && (d.gain | d.bias) != 0u) {
         for (var row = 0u; row <= last; row++) {
           let at = y0 + row * Y_STRIDE4;
           y[at] = changed(y[at], vec4f(), d, n - start);

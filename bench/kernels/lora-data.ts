@@ -34,6 +34,7 @@ export function planOf(
   layout: StepLayout,
   slots: readonly number[],
   rank: number,
+  fullRows: number | undefined,
 ): { readonly plan: Plan; readonly segments: LoraSegment[] } {
   const items = slots.map((slot, i) => ({
     slot: i,
@@ -45,7 +46,7 @@ export function planOf(
     logits: 'stay' as const,
     sampler: undefined,
   }));
-  const planned = createPlanner(layout)(items);
+  const planned = createPlanner(layout, fullRows)(items);
   const plan = { ...planned, words: planned.words.slice() };
   const { words } = plan;
   const segments = Array.from({ length: plan.segments }, (_, i): LoraSegment => {

@@ -1,6 +1,6 @@
 import { COMMON, DESCRIPTORS, POOL } from '../../src/kernels/libraries.ts';
 import { SPLIT_COLUMNS } from '../../src/kernels/lora-shrink.ts';
-import { stepConstants } from '../../src/kernels/step-layout.ts';
+import { SEGMENT_ROWS, stepConstants } from '../../src/kernels/step-layout.ts';
 import type { ExpandVariant, KernelSet, ShrinkVariant } from '../../src/kernels/variants.ts';
 import { padded, type Group } from '../../src/model/shape.ts';
 import type { LoraSegment } from '../../test/reference/lora.ts';
@@ -63,8 +63,8 @@ function siteOf(bed: Bed, model: BenchModel, group: Group, rank: number): Site {
 
 const dropSite = (bed: Bed, { descriptors, pool, x, v, y }: Site): void => bed.drop(descriptors, pool, x, v, y);
 
-function batchOf(bed: Bed, popularity: Popularity, rows: number, rank: number): Batch {
-  const { plan, segments } = planOf(LAYOUT, slotsOf(popularity, rows), rank);
+function batchOf({ bed, kernels }: Bench, popularity: Popularity, rows: number, rank: number): Batch {
+  const { plan, segments } = planOf(LAYOUT, slotsOf(popularity, rows), rank, kernels.fullRows);
   return { rows, segments, words: plan.words, step: bed.buffer('step', plan.words), rankQuads: plan.rankQuads };
 }
 
@@ -118,7 +118,7 @@ async function verifiedExpand(bed: Bed, site: Site, batch: Batch, variant: Expan
   const out4 = group.outWidth / 4;
   const timed = await bed.prepare({
     kernel: variant.kernel,
-    constants: { ...sitesOf(site), OUT4: out4, Y_STRIDE4: out4 },
+    constants: { ...sitesOf(site), OUT4: out4, Y_STRIDE4: out4, EVEN: true, FINISH: false },
     libraries: LIBRARIES,
     buffers: { step: batch.step, descriptors, pool, v, y },
     threads: variant.threads({ segments: batch.segments.length, out4 }),
@@ -134,24 +134,33 @@ async function verifiedExpand(bed: Bed, site: Site, batch: Batch, variant: Expan
   return timed;
 }
 
-/** Matrices once an adapter, x and v once a row; loads in tiles of a segment's rows and 8 ranks or columns. */
+/** Rows of an adapter that a tile may have at most, and ranks or columns: of the tiles that were tried, those that load least. */
+const TILE = { rows: SEGMENT_ROWS, shrink: 8, expand: 16 } as const;
+
+/** Matrices once an adapter, x and v once a row; loads in tiles of an adapter's rows, however its segments are cut. */
 function demandsOf({ group, placed }: Site, { rows, segments }: Batch): { readonly shrink: Demand; readonly expand: Demand } {
   const { inWidth, outWidth, sites } = group;
   const { rank, splits } = placed;
-  const adapters = new Set(segments.flatMap(({ parts }) => parts.map(({ slot }) => slot))).size;
+  const rowsOf = new Map<number, number>();
+  for (const { rowCount, parts } of segments) for (const { slot } of parts) rowsOf.set(slot, (rowsOf.get(slot) ?? 0) + rowCount);
+  const adapters = rowsOf.size;
   const v = 4 * splits * rows * rank * sites;
-  const ofSegments = (flopsOfRow: number): number =>
-    segments.reduce((sum, { rowCount }) => sum + tileLoads(flopsOfRow * rowCount, rowCount, 8), 0);
+  const tiles = [...rowsOf.values()].flatMap((own) => [
+    ...Array.from({ length: Math.floor(own / TILE.rows) }, () => TILE.rows),
+    ...(own % TILE.rows > 0 ? [own % TILE.rows] : []),
+  ]);
+  const loads = (flopsOfRow: number, across: number): number =>
+    tiles.reduce((sum, own) => sum + tileLoads(flopsOfRow * own, own, across), 0);
   return {
     shrink: {
       flops: 2 * inWidth * rows * rank * sites,
       bytes: 4 * inWidth * rank * sites * adapters + 4 * rows * inWidth + v,
-      loads: ofSegments(2 * inWidth * rank * sites),
+      loads: loads(2 * inWidth * rank * sites, TILE.shrink),
     },
     expand: {
       flops: 2 * outWidth * rows * rank,
       bytes: 4 * outWidth * rank * adapters + v + 8 * rows * outWidth,
-      loads: ofSegments(2 * outWidth * rank) + (2 * rows * outWidth) / 4,
+      loads: loads(2 * outWidth * rank, TILE.expand) + (2 * rows * outWidth) / 4,
     },
   };
 }
@@ -164,7 +173,7 @@ export async function loraRows(bench: Bench): Promise<Row[]> {
       const sites = Object.values(shapeOf(model).groups).map((group) => siteOf(bench.bed, model, group, rank));
       for (const count of ROW_COUNTS) {
         for (const popularity of count === 1 ? (['distinct'] as const) : POPULARITIES) {
-          const batch = batchOf(bench.bed, popularity, count, rank);
+          const batch = batchOf(bench, popularity, count, rank);
           const name = `lora/${model.name}, rank ${rank}, ${count} rows, ${popularity}`;
           rows.push(...(await rowsOfLayer(bench, name, sites, batch)));
           bench.bed.drop(batch.step);
@@ -253,7 +262,7 @@ export async function loraVariants(bench: Bench): Promise<Row[]> {
         [MOST_ROWS, 'identical'],
         [MOST_ROWS, 'distinct'],
       ] as const) {
-        const batch = batchOf(bed, popularity, count, 16);
+        const batch = batchOf(bench, popularity, count, 16);
         const shipped = shippedFor(kernels, batch);
         const what = `${model.name} ${group.name}, ${count} rows, ${popularity}`;
         const shrinks = [];

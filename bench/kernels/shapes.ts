@@ -23,4 +23,14 @@ export const MODELS: readonly BenchModel[] = [
   },
 ];
 
-export const shapeOf = ({ config }: BenchModel): ModelShape => modelShape(config as ModelConfig);
+/** What both have in common of what decides which sites there are. */
+const LLAMA: Pick<ModelConfig, 'biases' | 'norms' | 'queryKeyNorm' | 'fused' | 'tiedEmbeddings' | 'normOffset'> = {
+  biases: { qkv: false, o: false, mlp: false },
+  norms: 'before',
+  queryKeyNorm: 'no',
+  fused: false,
+  tiedEmbeddings: true,
+  normOffset: 0,
+};
+
+export const shapeOf = ({ config }: BenchModel): ModelShape => modelShape({ ...LLAMA, ...config } as ModelConfig);

@@ -1,4 +1,5 @@
 import { COMMON, DESCRIPTORS, POOL, type PoolType } from '../kernels/libraries.ts';
+import { isEven } from '../kernels/lora-expand.ts';
 import { SPLIT_COLUMNS, splitsOf } from '../kernels/lora-shrink.ts';
 import { bitsOf, LAYOUT, planOf, poison, poolWords, rowsOf, sixtyFourths, STEP, withPoison, type KernelCase } from './kernel-data.ts';
 import { expandTwin, shrinkTwin } from './kernel-twins.ts';
@@ -138,7 +139,16 @@ export function expandCase(type: PoolType, shape: LoraShape): KernelCase {
     name: `${type}, ${plan.segments} segments of up to ${plan.segmentRows}, rank ${plan.rankQuads * 4} to ${out4 * 4}`,
     rows: plan.rows,
     segmentRows: plan.segmentRows,
-    specialisation: { constants: { ...constants, OUT4: out4, Y_STRIDE4: yStride / 4 }, libraries },
+    specialisation: {
+      constants: {
+        ...constants,
+        OUT4: out4,
+        Y_STRIDE4: yStride / 4,
+        EVEN: isEven(shape.outs.map((outWidth) => ({ outWidth }))),
+        FINISH: true,
+      },
+      libraries,
+    },
     buffers: { ...buffers, v: withPoison(v, 64), y: before },
     output: 'y',
     rowLength: yStride,

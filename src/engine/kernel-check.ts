@@ -122,14 +122,17 @@ export function setOf({ matmul, shrink, expand, attention, norm }: Serving): Ker
   const isServing = ({ candidates }: Serving[KernelRole], name: string | undefined): boolean =>
     candidates.some((each) => each.name === name);
   const { attentionPrefill, attentionSplit } = attention.family.set;
-  const { shrinkOne } = shrink.family.set;
+  const { shrinkOne, fullRows } = shrink.family.set;
   const { expandOne } = expand.family.set;
+  const shrinksOne = shrinkOne && isServing(shrink, shrinkOne.name);
+  const expandsOne = expandOne && isServing(expand, expandOne.name);
   return {
     matmul: matmul.family.set.matmul.filter(({ variant }) => isServing(matmul, variant.name)),
     shrink: shrink.family.set.shrink,
     expand: expand.family.set.expand,
-    ...(shrinkOne && isServing(shrink, shrinkOne.name) && { shrinkOne }),
-    ...(expandOne && isServing(expand, expandOne.name) && { expandOne }),
+    ...(shrinksOne && { shrinkOne }),
+    ...(expandsOne && { expandOne }),
+    ...(shrinksOne && expandsOne && fullRows !== undefined && { fullRows }),
     attention: attention.family.set.attention,
     ...(attentionPrefill && isServing(attention, attentionPrefill.name) && { attentionPrefill }),
     ...(attentionSplit && isServing(attention, attentionSplit.split.name) && { attentionSplit }),

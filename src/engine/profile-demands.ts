@@ -152,6 +152,7 @@ function lora({ shape, poolType, adapters }: StepWork, group: Group, layer: numb
   const poolBytes = BYTES_OF_POOL[poolType];
   const sum = { flops: 0, bytes: 0, loads: 0 };
   for (const { rows, rank4 } of adapters) {
+    let reads = 0; // columns of x, which all sites of the group read
     for (let site = group.siteFirst; site < group.siteFirst + group.sites; site++) {
       const { inWidth, outWidth } = shape.table.sites[site]!;
       const rank = rank4(layer, site);
@@ -162,9 +163,11 @@ function lora({ shape, poolType, adapters }: StepWork, group: Group, layer: numb
       const loads = tileLoads(flops, tileRows, tileOuts);
       const ofMatrix = (loads * tileOuts) / (tileRows + tileOuts);
       sum.flops += flops;
-      sum.bytes += poolBytes * numbers + rows * ((kind === 'shrink' ? 4 * inWidth : 8 * outWidth) + 4 * rank * group.splits);
+      if (kind === 'shrink') reads = inWidth;
+      sum.bytes += poolBytes * numbers + rows * ((kind === 'shrink' ? 0 : 8 * outWidth) + 4 * rank * group.splits);
       sum.loads += loads - ofMatrix * (1 - poolBytes / 4) + (kind === 'shrink' ? 0 : (rows * outWidth) / 2);
     }
+    sum.bytes += 4 * rows * reads;
   }
   return sum;
 }

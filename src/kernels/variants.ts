@@ -80,6 +80,8 @@ export interface KernelSet {
   /** For steps whose segments have one row each; absent: none. */
   readonly shrinkOne?: ShrinkVariant;
   readonly expandOne?: ExpandVariant;
+  /** Segments of one row that cost these as much as one of several costs the others, however many it has; absent: 0, none is cut so. */
+  readonly fullRows?: number;
   /** Serves every step that no form below serves. */
   readonly attention: AttentionVariant;
   /** For steps of few rows, in which the keys are what can be shared out; absent: none. */
@@ -91,6 +93,9 @@ export interface KernelSet {
 
 /** One thread per row: the simplest loop is the narrow one, too. */
 export const ROW_NORM: NormVariant = { name: 'row', kernel: rmsNorm, threads: ({ rows }) => rmsNormThreads(rows) };
+
+/** Measured on SwiftShader and llvmpipe. */
+const FULL_ROWS = 1.7;
 
 /** How threads next to each other come by what all of them read, and add up what they summed apart. */
 const TOGETHER = {
@@ -146,6 +151,7 @@ function narrowKernels(together: keyof typeof TOGETHER): KernelSet {
     shrinkOne: shrink('narrow-one', 1),
     expand: expand('narrow', 4),
     expandOne: expand('narrow-one', 1),
+    fullRows: FULL_ROWS,
     attention: { name: 'narrow', kernel: attention, threads: ({ rows, kvHeads, group }) => attentionThreads(rows, kvHeads, group) },
     attentionPrefill: {
       name: `narrow-rows${suffix}`,

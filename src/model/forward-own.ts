@@ -129,7 +129,7 @@ async function headPairLaunches(parts: ForwardParts): Promise<Launch[]> {
   const widths = { WIDTH4: config.hiddenSize / 4, STRIDE4: padded(config.hiddenSize) / 4, SPLIT4: SPLIT_COLUMNS / 4 };
   const shrinking = await pipelines.get(kernels.shrink.kernel, { constants: constants(parts, { ...own, ...widths }), libraries });
   const expanding = await pipelines.get(kernels.expand.kernel, {
-    constants: constants(parts, { ...own, OUT4: out4, Y_STRIDE4: out4 }),
+    constants: constants(parts, { ...own, OUT4: out4, Y_STRIDE4: out4, EVEN: false, FINISH: true }),
     libraries,
   });
   const shrink = fixed(pipelines.bind(shrinking, { ...shared, x: a.heads, v }), ({ logitSegments: segments, rankQuads }) =>

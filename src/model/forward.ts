@@ -4,6 +4,7 @@ import type { Bound } from '../gpu/pipelines.ts';
 import { embed, embedThreads } from '../kernels/embed.ts';
 import { glu, gluThreads } from '../kernels/glu.ts';
 import { COMMON, DESCRIPTORS, planeLayout, POOL, STATE, WEIGHTS } from '../kernels/libraries.ts';
+import { isEven } from '../kernels/lora-expand.ts';
 import { SPLIT_COLUMNS } from '../kernels/lora-shrink.ts';
 import type { ExpandVariant, ShrinkVariant } from '../kernels/variants.ts';
 import { attend } from './forward-attention.ts';
@@ -205,6 +206,9 @@ async function matmul(
   );
 }
 
+/** What expand does besides adding low-rank pairs. */
+const FINISHED = TRAITS.gains | TRAITS.biases;
+
 async function lora(parts: ForwardParts, layer: number, group: Group, x: GPUBuffer, y: GPUBuffer, yStride: number): Promise<Launch[]> {
   const { pipelines, kernels, shape, activations: a, pool, poolType, v } = parts;
   const libraries = [...COMMON, POOL[poolType], DESCRIPTORS];
@@ -220,10 +224,17 @@ async function lora(parts: ForwardParts, layer: number, group: Group, x: GPUBuff
     const dispatch = pipelines.bind(pipeline, { ...shared, x, v });
     return fixed(dispatch, ({ segments, rankQuads }) => threads({ segments, sites: count, splits, rankQuads }));
   };
-  const expand = async ({ kernel, threads }: ExpandVariant): Promise<Launch> => {
-    const widths = { OUT4: out4, Y_STRIDE4: yStride / 4 };
-    const pipeline = await pipelines.get(kernel, { constants: constants(parts, { ...sites, ...widths }), libraries });
+  const even = isEven(shape.table.sites.slice(group.siteFirst, group.siteFirst + count));
+  const expandOf = async ({ kernel, threads }: ExpandVariant, finish: boolean): Promise<Launch> => {
+    const own = { OUT4: out4, Y_STRIDE4: yStride / 4, EVEN: even, FINISH: finish };
+    const pipeline = await pipelines.get(kernel, { constants: constants(parts, { ...sites, ...own }), libraries });
     return fixed(pipelines.bind(pipeline, { ...shared, v, y }), ({ segments }) => threads({ segments, out4 }));
+  };
+  const expand = async (variant: ExpandVariant): Promise<Launch> => {
+    const plain = await expandOf(variant, false);
+    if ((parts.traits & FINISHED) === 0) return plain;
+    const { withTraits } = await ownParts();
+    return withTraits(FINISHED, await expandOf(variant, true), plain);
   };
   return [
     bySegments(await shrink(kernels.shrink), kernels.shrinkOne && (await shrink(kernels.shrinkOne))),

@@ -75,15 +75,18 @@ export interface Plan {
 /**
  * Sorts a step's rows by adapter, cuts them into segments (S-LoRA and Punica's batching), and writes the metadata that the
  * kernels read into one array of words, which is reused by the next call.
+ *
+ * @param fullRows see `KernelSet`.
  */
-export function createPlanner(layout: StepLayout): (items: readonly StepItem[]) => Plan {
+export function createPlanner(layout: StepLayout, fullRows = 0): (items: readonly StepItem[]) => Plan {
   const words = new Uint32Array(layout.words);
   const floats = new Float32Array(words.buffer);
   const writer = createSamplerWriter(layout, words, floats);
   return (items) => {
     const order = sortByAdapter(items);
     const rowOf = writeRows(layout, words, items, order);
-    const segments = writeSegments(layout, words, floats, items, order, rowOf);
+    const each = segmentRowsOf(items, order, fullRows);
+    const segments = writeSegments(layout, words, floats, { items, order, rowOf, each });
     const logits = writeLogitRows(layout, words, items, rowOf);
     const logitSegments = (segments.traits & HEAD_TRAITS) === 0 ? 0 : writeLogitSegments(layout, words, items, logits.of, segments.partOf);
     const samplerOf: (number | undefined)[] = [];
@@ -163,14 +166,30 @@ interface Segments extends Pick<Plan, 'rankQuads' | 'vRows' | 'traits' | 'wholes
   readonly partOf: readonly number[];
 }
 
-function writeSegments(
-  layout: StepLayout,
-  words: Uint32Array,
-  floats: Float32Array,
-  items: readonly StepItem[],
-  order: readonly number[],
-  rowOf: readonly number[],
-): Segments {
+/** Items as they lie in the batch, the first row of each, and how many rows a segment has at most. */
+interface Cut {
+  readonly items: readonly StepItem[];
+  readonly order: readonly number[];
+  readonly rowOf: readonly number[];
+  readonly each: number;
+}
+
+/** Rows that a segment has at most: one where too few adapters have several, because a segment of several costs as if it were full. */
+function segmentRowsOf(items: readonly StepItem[], order: readonly number[], fullRows: number): number {
+  let all = 0;
+  let segments = 0;
+  for (let first = 0; first < order.length;) {
+    const { parts } = items[order[first]!]!;
+    let rows = 0;
+    while (first < order.length && sameParts(items[order[first]!]!.parts, parts)) rows += items[order[first++]!]!.count;
+    if (parts.length === 0) continue;
+    all += rows;
+    segments += Math.ceil(rows / SEGMENT_ROWS);
+  }
+  return all < fullRows * segments ? 1 : SEGMENT_ROWS;
+}
+
+function writeSegments(layout: StepLayout, words: Uint32Array, floats: Float32Array, { items, order, rowOf, each }: Cut): Segments {
   let count = 0;
   let mostRows = 0;
   let partCount = 0;
@@ -190,9 +209,9 @@ function writeSegments(
     if (parts.length > MAX_PARTS) throw new RangeError(`A row sums ${parts.length} adapters; it may have ${MAX_PARTS}`);
     if (parts.length > 0) {
       const rowStart = rowOf[order[first]!]!;
-      for (let done = 0; done < rows; done += SEGMENT_ROWS) {
+      for (let done = 0; done < rows; done += each) {
         const at = layout.segmentsAt + count++ * SEGMENT_WORDS;
-        const rowCount = Math.min(SEGMENT_ROWS, rows - done);
+        const rowCount = Math.min(each, rows - done);
         words[at] = rowStart + done;
         words[at + 1] = rowCount;
         words[at + 2] = partCount;
@@ -215,7 +234,7 @@ function writeSegments(
   return { count, mostRows, rankQuads, vRows, traits, wholes, partOf };
 }
 
-/** The segments of logit rows: the rows of each item, cut as those of the batch are. Returns their number. */
+/** The segments of logit rows: the rows of each item, for kernels of segments of several rows. Returns their number. */
 function writeLogitSegments(
   layout: StepLayout,
   words: Uint32Array,

@@ -52,7 +52,7 @@ type GrowingParts = Omit<ForwardParts, 'v' | 'adjust' | 'traits' | 'wholes'>;
 export async function createRunner(parts: GrowingParts, gpu: Gpu, buffers: Buffers, settings: RunnerSettings): Promise<Runner> {
   const { activations: a, config, layout } = parts;
   const { device } = gpu;
-  const plan = createPlanner(layout);
+  const plan = createPlanner(layout, parts.kernels.fullRows);
   const ring = createReadbackRing(buffers, 'read-back', settings.depth + 1, layout.limits.samplers * 4, {
     nudge: settings.nudge ?? 'none',
     queue: device.queue,

@@ -59,7 +59,7 @@ function lora(part: 'shrink' | 'expand', segments: number, rows: number, rank: n
     const { threads } = BASE.expand;
     return {
       kernel: BASE.expand.kernel,
-      constants: { ...STEP, ...sites, OUT4: WIDTH / 4, Y_STRIDE4: WIDTH / 4 },
+      constants: { ...STEP, ...sites, OUT4: WIDTH / 4, Y_STRIDE4: WIDTH / 4, EVEN: true, FINISH: false },
       libraries,
       buffers: { ...shared, v, y: zeros(segments * rows * WIDTH) },
       threads: threads({ segments, out4: WIDTH / 4 }),

@@ -163,7 +163,7 @@ async function runBatch(harness: Harness, adapters: Adapters, { rows, segments, 
   });
   const expanded = await harness.run({
     kernel: expand.kernel,
-    constants: { ...STEP, ...sites, OUT4: OUT / 4, Y_STRIDE4: Y_STRIDE / 4 },
+    constants: { ...STEP, ...sites, OUT4: OUT / 4, Y_STRIDE4: Y_STRIDE / 4, EVEN: false, FINISH: true },
     libraries,
     buffers: { ...shared, v: shrunk.v, y },
     threads: expand.threads({ segments: segments.length, out4: OUT / 4 }),

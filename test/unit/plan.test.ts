@@ -124,6 +124,22 @@ describe('parts', () => {
     expect(() => createPlanner(LAYOUT)([decode(0, { parts: parts(MAX_PARTS + 1, 1) })])).toThrow(RangeError);
   });
 
+  test('that few rows share are cut by the row where segments of one row cost less', () => {
+    const [a] = parts(1, 1);
+    const rows = (count: number, slot: number) =>
+      decode(slot, { tokens: Array.from({ length: count }, () => 1), count, parts: [{ ...a!, slot: 1 + slot }] });
+    const plan = (items: readonly StepItem[], fullRows?: number) => {
+      const { segments, segmentRows, vRows, words } = createPlanner(LAYOUT, fullRows)(items);
+      const starts = Array.from({ length: segments }, (_, i) => words[LAYOUT.segmentsAt + i * SEGMENT_WORDS]);
+      return { segmentRows, vRows, starts };
+    };
+    const few = [rows(1, 0), rows(2, 1), rows(1, 2)];
+    expect(plan(few)).toEqual({ segmentRows: 2, vRows: 4, starts: [0, 1, 3] });
+    expect(plan(few, 1.7)).toEqual({ segmentRows: 1, vRows: 4, starts: [0, 1, 2, 3] });
+    const many = [rows(1, 0), rows(5, 1)];
+    expect(plan(many, 1.7)).toEqual({ segmentRows: 4, vRows: 6, starts: [0, 1, 5] });
+  });
+
   test('in another order, or with another scale, are another segment', () => {
     const [a, b] = parts(2, 1) as [StepItem['parts'][number], StepItem['parts'][number]];
     const lists = [[a, b], [b, a], [a, { ...b, scale: -1 }], [a, b], [a]];

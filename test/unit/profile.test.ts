@@ -62,7 +62,7 @@ describe('demands', () => {
   test('of adapters are those of the ranks that they have at the group’s sites', () => {
     const numbers = 3 * 8 * 64 + 4 * 64;
     expect(at('shrink')).toMatchObject({ part: 'qkv', demand: { flops: 2 * numbers } });
-    expect(at('shrink').demand.bytes).toBe(4 * numbers + 4 * 4 * 64 + 4 * (3 * 8 + 4));
+    expect(at('shrink').demand.bytes).toBe(4 * numbers + 4 * 2 * 64 + 4 * (3 * 8 + 4));
     expect(at('expand').demand.flops).toBe(2 * (8 * 128 + 4 * 64));
     expect(at('shrink', 3)).toMatchObject({ part: 'down', demand: { flops: 2 * 8 * 96 } });
   });
@@ -70,7 +70,7 @@ describe('demands', () => {
   test('of a matrix that rows share count it once, and half of it where the pool is f16', () => {
     const shared = { ...WORK, adapters: [{ rows: 2, rank4: () => 8 }] };
     const bytes = (work: StepWork): number => demandsOf(LABELS, work)[3]!.demand.bytes;
-    const rows = 2 * 3 * (4 * 64 + 4 * 8);
+    const rows = 2 * (4 * 64 + 3 * 4 * 8); // x is the same for all three sites
     expect(bytes(shared)).toBe(4 * 3 * 8 * 64 + rows);
     expect(bytes({ ...shared, poolType: 'f16' })).toBe(2 * 3 * 8 * 64 + rows);
     // a thread serves four rows at most
