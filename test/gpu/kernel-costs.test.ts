@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from 'vitest';
-import { COMMON, DESCRIPTORS, POOL, STATE, WEIGHTS } from '../../src/kernels/libraries.ts';
+import { ATTENTION as SCORES, COMMON, DESCRIPTORS, POOL, STATE, WEIGHTS, WINDOW } from '../../src/kernels/libraries.ts';
 import type { AttentionVariant, MatmulVariant, NormVariant } from '../../src/kernels/variants.ts';
 import { wideKernels } from '../../src/kernels/wide.ts';
 import { describeGpu } from '../device.ts';
@@ -34,7 +34,7 @@ function matmul({ kernel, threads }: MatmulVariant, rows: number): Launch<string
 function norm({ kernel, threads }: NormVariant, rows: number): Launch<string> {
   return {
     kernel,
-    constants: { ...STEP, WIDTH4: WIDTH / 4, STRIDE4: WIDTH / 4, EPSILON: { f32: 1e-5 }, GATHER: false },
+    constants: { ...STEP, WIDTH4: WIDTH / 4, STRIDE4: WIDTH / 4, EPSILON: { f32: 1e-5 }, GATHER: false, ADD: false },
     libraries: COMMON,
     buffers: { step: stepWords({ rows: plainRows(rows) }), x: zeros(rows * WIDTH), weight: zeros(WIDTH), y: zeros(rows * WIDTH) },
     threads: threads({ rows }),
@@ -95,9 +95,11 @@ function attention({ kernel, threads }: AttentionVariant, rows: number, keys: nu
       OUT_STRIDE4: WIDTH / 4,
       PAGES_PER_ROW: pages,
       SCALE: { f32: 0.125 },
+      WINDOW: 0,
+      CAP: { f32: 0 },
       ...(splits > 1 && { SPLIT_TILES: 1 }),
     },
-    libraries: [...COMMON, STATE, POOL.f16],
+    libraries: [...COMMON, STATE, POOL.f16, ...SCORES],
     buffers: {
       step: stepWords({ rows: placed }),
       blocks: Uint32Array.from({ length: pages }, (_, i) => i),
@@ -115,8 +117,8 @@ function merge(rows: number, keys: number): Launch<string> {
   const splits = keys / 64;
   return {
     kernel,
-    constants: { ...ATTENTION, OUT_STRIDE4: WIDTH / 4, SPLIT_TILES: 1 },
-    libraries: [...COMMON, STATE],
+    constants: { ...ATTENTION, OUT_STRIDE4: WIDTH / 4, SPLIT_TILES: 1, WINDOW: 0 },
+    libraries: [...COMMON, STATE, WINDOW],
     buffers: {
       step: stepWords({ rows: Array.from({ length: rows }, () => ({ position: keys - 1 })) }),
       state: zeros(2),
@@ -169,22 +171,22 @@ const HELD: readonly { readonly name: string; readonly launch: Launch<string>; r
   {
     name: 'shrink, 8 adapters of rank 8',
     launch: lora('shrink', 8, 1, 8),
-    costs: { workgroups: 16, barriers: 6, loaded: 168192, stored: 512, shared: 4096, bindings: 5 },
+    costs: { workgroups: 16, barriers: 6, loaded: 176384, stored: 512, shared: 4096, bindings: 5 },
   },
   {
     name: 'shrink, 2 times 4 rows of rank 16',
     launch: lora('shrink', 2, 4, 16),
-    costs: { workgroups: 4, barriers: 5, loaded: 125056, stored: 1024, shared: 4096, bindings: 5 },
+    costs: { workgroups: 4, barriers: 5, loaded: 127104, stored: 1024, shared: 4096, bindings: 5 },
   },
   {
     name: 'expand, 8 adapters of rank 8',
     launch: lora('expand', 8, 1, 8),
-    costs: { workgroups: 18, barriers: 0, loaded: 235008, stored: 18432, shared: 0, bindings: 5 },
+    costs: { workgroups: 18, barriers: 0, loaded: 244224, stored: 18432, shared: 0, bindings: 5 },
   },
   {
     name: 'expand, 2 times 4 rows of rank 16',
     launch: lora('expand', 2, 4, 16),
-    costs: { workgroups: 5, barriers: 0, loaded: 220160, stored: 18432, shared: 0, bindings: 5 },
+    costs: { workgroups: 5, barriers: 0, loaded: 222464, stored: 18432, shared: 0, bindings: 5 },
   },
   {
     name: 'attention, 4 rows of 256 keys',
