@@ -1,11 +1,13 @@
 // y[row, site's columns] += scale * v[segment row, site] · B(adapter of the row, site)      shapes and names as in lora-expand
 // The plain loop: one thread per segment and column. See plain-matmul.
-// From outside: OUT4, Y_STRIDE4, SITE_FIRST, SITES, SPLITS; lib/step, lib/grid, lib/pool-*, lib/descriptors.
+// From outside: OUT4, Y_STRIDE4, SITE_FIRST, SITES, SPLITS, EVEN, FINISH; lib/step, lib/grid, lib/pool-*, lib/descriptors.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
 @group(0) @binding(1) var<storage, read> descriptors: array<u32>;
 @group(0) @binding(2) var<storage, read> pool: array<PoolQuad>;
 @group(0) @binding(3) var<storage, read> v: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
+
+const_assert !EVEN || OUT4 % 4u == 0u;   // what it promises; only lora-expand gains by it
 
 // Number i of a matrix that starts at a quad of the pool.
 fn number_at(first: u32, i: u32) -> f32 {
@@ -36,7 +38,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
         }
         let at = (segment.row_start + row) * Y_STRIDE4 * 4u + n;
         let lane = n - d.out_start;
-        var result = changed(vec4f(y[at]), vec4f(part.scale * d.scale * sum), d, lane / 4u);
+        let change = part.scale * d.scale * sum;
+        var result = vec4f(y[at] + change);
+        if (FINISH) { result = changed(vec4f(y[at]), vec4f(change), d, lane / 4u); }
         y[at] = result[lane % 4u];
       }
     }

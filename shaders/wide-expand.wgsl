@@ -2,12 +2,14 @@
 // Where the adapter has a gain or a bias for the site, y is multiplied by the one and the other is added: see lib/descriptors.
 // One thread per segment and 4 columns; it finds the site that owns the columns, sums the splits that lora-shrink wrote, and
 // adds every part of the segment in order. Adds into what the base matmul left in y.
-// From outside: OUT4, Y_STRIDE4, SITE_FIRST, SITES, SPLITS, FINISH; lib/step, lib/grid, lib/pool-*, lib/descriptors.
+// From outside: OUT4, Y_STRIDE4, SITE_FIRST, SITES, SPLITS, EVEN, FINISH; lib/step, lib/grid, lib/pool-*, lib/descriptors.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
 @group(0) @binding(1) var<storage, read> descriptors: array<u32>;
 @group(0) @binding(2) var<storage, read> pool: array<PoolQuad>;
 @group(0) @binding(3) var<storage, read> v: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
+
+const_assert !EVEN || OUT4 % 4u == 0u;   // what it promises; only lora-expand gains by it
 
 fn sum_of_splits(at: u32, quads: u32) -> vec4f {
   var sum = v[at];
