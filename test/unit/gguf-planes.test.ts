@@ -103,14 +103,17 @@ describe('planes out of a GGUF file', () => {
     const names = ['q', 'k', 'v'];
     for (const bindingBytes of [2 ** 30, 8 * 512 * 2]) {
       const { plane } = await load(given, names, bindingBytes);
-      expect(allOf(plane)).toEqual(given.flatMap(expected));
+      // not compared as lists: what tells two long ones apart takes minutes
+      const [found, wanted] = [allOf(plane), given.flatMap(expected)];
+      expect([found.length, found.findIndex((number, i) => number !== wanted[i])]).toEqual([wanted.length, -1]);
       expect(plane.chunks.every(({ firstRow }) => firstRow % 4 === 0)).toBe(true);
       const cuts = plane.chunks.map(({ type, firstRow }) => `${type} ${firstRow}`);
       if (bindingBytes === 2 ** 30) expect(cuts).toEqual(['q4_k 0', 'q6_k 64']);
       else expect(cuts).toEqual(expect.arrayContaining(['q4_k 0', 'q6_k 64']));
     }
     // the order of the stored rows is another one
-    expect(expected(given[0]!)).not.toEqual([...dequantizeGguf('Q4_K', given[0]!.read(0, bytesOf('Q4_K', 64 * 512)))]);
+    const stored = dequantizeGguf('Q4_K', given[0]!.read(0, bytesOf('Q4_K', 64 * 512)));
+    expect(expected(given[0]!).some((number, i) => number !== stored[i])).toBe(true);
   });
 
   test('a matrix comes in slices of 16 MiB at most, whole heads each', async () => {
