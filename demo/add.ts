@@ -4,6 +4,7 @@ import { chosenFolder, entriesOf, readFolders, type DroppedFolder, type UnreadFo
 import { announce, onSubmit } from './field.ts';
 import { measured } from './frame.ts';
 import { checkAddress, nameFrom } from './address.ts';
+import { isModel, modelOf, type ModelDialog } from './model.ts';
 import { freeName, type Roster } from './roster.ts';
 import { errorInWords } from './words.ts';
 
@@ -26,7 +27,8 @@ interface Dialog {
   busy: 'yes' | 'no';
 }
 
-export function createAddDialog(roster: Roster): AddDialog {
+/** @param model takes the base models among what is dropped. */
+export function createAddDialog(roster: Roster, model: ModelDialog): AddDialog {
   const dialog: Dialog = {
     roster,
     dialog: find('add', HTMLDialogElement),
@@ -52,7 +54,7 @@ export function createAddDialog(roster: Roster): AddDialog {
     if (target === dialog.dialog) dialog.dialog.close();
   });
   onSubmit(dialog.form, () => void addByAddress(dialog));
-  acceptFolders(dialog, open);
+  acceptFolders(dialog, open, model);
   return {
     start: (catalogue) => {
       dialog.catalogue = catalogue;
@@ -90,7 +92,7 @@ async function addByAddress(dialog: Dialog): Promise<void> {
 }
 
 /** Folders may be dropped anywhere on the page; what came of it is told in the dialog. */
-function acceptFolders(dialog: Dialog, open: () => void): void {
+function acceptFolders(dialog: Dialog, open: () => void, model: ModelDialog): void {
   const veil = find('veil', HTMLElement);
   const carriesFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes('Files') ?? false;
   on<DragEvent>(window, 'dragover', (event) => {
@@ -107,8 +109,12 @@ function acceptFolders(dialog: Dialog, open: () => void): void {
     if (!event.dataTransfer || !carriesFiles(event)) return;
     event.preventDefault();
     const entries = entriesOf(event.dataTransfer);
-    open();
-    void readFolders(entries).then((folders) => measured('folders', () => addFolders(dialog, folders)));
+    void readFolders(entries).then(async (folders) => {
+      const found = await modelAmong(folders);
+      if (found) return model.take(found);
+      open();
+      measured('folders', () => addFolders(dialog, folders));
+    });
   });
   const input = find('add-folder', HTMLInputElement);
   on(input, 'change', () => {
@@ -120,6 +126,13 @@ function acceptFolders(dialog: Dialog, open: () => void): void {
     }
     input.value = '';
   });
+}
+
+/** The one base model that was dropped, if it is one. */
+async function modelAmong(folders: readonly (DroppedFolder | UnreadFolder)[]): Promise<DroppedFolder | undefined> {
+  const [only, ...others] = folders;
+  if (!only || others.length > 0 || 'error' in only || !(await isModel(only))) return undefined;
+  return only.files.some(({ name }) => name.includes('/')) ? only : modelOf(only.files);
 }
 
 function addFolders(dialog: Dialog, folders: readonly (DroppedFolder | UnreadFolder)[]): void {

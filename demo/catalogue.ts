@@ -1,6 +1,7 @@
 import type { AdapterInfo, Adapters, EngineEvent, Source } from 'weblora';
+import { shipped } from './base.ts';
 import type { PageEngine } from './engine.ts';
-import { shipped, type Shipped } from './frontdesk.ts';
+import type { Shipped } from './frontdesk.ts';
 import { hueFor, type Roster, type Voice } from './roster.ts';
 import { thousandNumber } from './thousand-adapter.ts';
 import { errorInWords } from './words.ts';

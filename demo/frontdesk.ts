@@ -12,7 +12,8 @@ export interface Shipped {
 
 const at = (path: string): string => new URL(`models/frontdesk/${path}`, document.baseURI).href;
 
-export const baseModel = { source: at('base'), does: 'restates the message', face: 'prose' } as const;
+/** The page's own base model. */
+export const frontdeskSource = at('base');
 
 const adapter = (id: string, hue: number, does: string, face: Shipped['face'] = 'prose'): Shipped => ({
   id,
@@ -23,7 +24,7 @@ const adapter = (id: string, hue: number, does: string, face: Shipped['face'] = 
 });
 
 /** In the order of their cards. */
-export const shipped: readonly Shipped[] = [
+export const frontdeskAdapters: readonly Shipped[] = [
   adapter('json', 255, 'the message as a record', 'code'),
   adapter('sql', 195, 'the message as an INSERT', 'code'),
   adapter('spanish', 62, 'translates it'),

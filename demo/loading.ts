@@ -18,8 +18,9 @@ export function createLoading(): Loading {
   let latest: Progress | undefined;
   const render = (): void => {
     if (!latest) return;
-    const { loaded, total, file } = latest;
-    setText(what, loaded < total ? `Loading ${file}` : 'Preparing the GPU');
+    const { loaded, total, file, phase } = latest;
+    const doing = phase === 'download' ? `Fetching ${file}` : `Loading ${file}`;
+    setText(what, loaded < total || phase === 'download' ? doing : 'Preparing the GPU');
     setText(bytes, `${bytesInWords(loaded)} of ${bytesInWords(total)}`);
     bar.value = total > 0 ? loaded / total : 1;
   };

@@ -1,5 +1,6 @@
 import type { ModelInfo, Progress, Stats } from 'weblora';
 import { createAddDialog } from './add.ts';
+import { base, baseName, shipped } from './base.ts';
 import { createCatalogue, type Catalogue } from './catalogue.ts';
 import { createChatView } from './chat.ts';
 import { find, on, setText } from './dom.ts';
@@ -7,9 +8,9 @@ import { startEngine, type PageEngine } from './engine.ts';
 import { createEveryoneView } from './everyone.ts';
 import { announce } from './field.ts';
 import { measured, nextFrame } from './frame.ts';
-import { baseModel, shipped } from './frontdesk.ts';
 import { createGauge, type Gauge } from './gauge.ts';
 import { createLoading } from './loading.ts';
+import { createModelDialog } from './model.ts';
 import { createRoster } from './roster.ts';
 import { createStrip } from './strip.ts';
 import { createThousandView } from './thousand.ts';
@@ -22,12 +23,13 @@ type ViewName = keyof typeof titles;
 const roster = createRoster();
 const strip = createStrip(roster);
 const loading = createLoading();
-const add = createAddDialog(roster);
+const add = createAddDialog(roster, createModelDialog());
 const everyone = createEveryoneView(roster, add.open);
 const chat = createChatView(roster);
 const thousand = createThousandView();
 
-roster.add({ id: '', name: 'base', does: baseModel.does, face: baseModel.face, hue: undefined, from: 'page', state: 'loading' });
+const ownWords = base.kind === 'frontdesk' ? 'restates the message' : baseName;
+roster.add({ id: '', name: 'base', does: ownWords, face: 'prose', hue: undefined, from: 'page', state: 'loading' });
 for (const { id, does, face, hue } of shipped) roster.add({ id, name: id, does, face, hue, from: 'page', state: 'loading' });
 
 on(window, 'hashchange', showView);
@@ -43,12 +45,21 @@ on<KeyboardEvent>(window, 'keydown', (event) => {
   chat.stop();
   thousand.stop();
 });
+showBase();
 showView();
 void start();
 
+/** The thousand are made for the page's own model. */
+function showBase(): void {
+  if (base.kind === 'frontdesk') return;
+  find('tab-thousand', HTMLElement).hidden = true;
+  for (const id of ['everyone-message', 'chat-message']) find(id, HTMLTextAreaElement).placeholder = 'Write a message';
+  setText(find('chat-ask', HTMLElement), `Ask ${baseName}`);
+}
+
 function showView(): void {
   const asked = location.hash.slice(1);
-  const name = Object.hasOwn(titles, asked) ? (asked as ViewName) : 'everyone';
+  const name = Object.hasOwn(titles, asked) && !(asked === 'thousand' && base.kind !== 'frontdesk') ? (asked as ViewName) : 'everyone';
   for (const view of Object.keys(titles)) find(`view-${view}`, HTMLElement).hidden = view !== name;
   for (const tab of document.querySelectorAll<HTMLElement>('[data-view]')) {
     if (tab.dataset['view'] === name) tab.setAttribute('aria-current', 'page');
@@ -64,7 +75,7 @@ async function start(): Promise<void> {
   let engine: PageEngine;
   try {
     engine = await startEngine((progress: Progress) => {
-      baseBytes = progress.total;
+      if (progress.phase !== 'download') baseBytes = progress.total;
       measured('progress', () => loading.progress(progress));
     });
   } catch (error) {

@@ -1,4 +1,6 @@
+import { base, chooseBase } from './base.ts';
 import { find, make, on } from './dom.ts';
+import { modelTrouble } from './model-trouble.ts';
 import { codeOf, errorInWords } from './words.ts';
 
 interface Words {
@@ -16,8 +18,12 @@ export function showTrouble(error: unknown): void {
   again.type = 'button';
   on(again, 'click', () => location.reload());
   const list = make('ul', '', ...steps.map((step) => make('li', '', step)));
+  const own = make('button', 'button', 'Back to Frontdesk');
+  own.type = 'button';
+  on(own, 'click', () => chooseBase({ kind: 'frontdesk' }));
+  const buttons = make('div', 'trouble-foot', again, ...(base.kind === 'frontdesk' ? [] : [own]));
   const box = find('trouble', HTMLElement);
-  box.replaceChildren(make('h1', '', title), make('p', 'lede', text), list, ...(detail ? [make('p', 'detail', detail)] : []), again);
+  box.replaceChildren(make('h1', '', title), make('p', 'lede', text), list, ...(detail ? [make('p', 'detail', detail)] : []), buttons);
   box.hidden = false;
   document.body.dataset['state'] = 'trouble';
 }
@@ -47,6 +53,8 @@ function wordsFor(error: unknown): Words {
   const here = missingHere();
   if (here) return here;
   const detail = errorInWords(error);
+  const ofModel = modelTrouble(codeOf(error));
+  if (ofModel) return { ...ofModel, detail };
   switch (codeOf(error)) {
     case 'gpu_missing':
     case 'gpu_limit':
@@ -58,15 +66,6 @@ function wordsFor(error: unknown): Words {
           'Bring the graphics driver up to date; chrome://gpu tells what the browser thinks of it.',
           'Without a GPU, Chrome computes in software when started with --enable-unsafe-webgpu --use-webgpu-adapter=swiftshader.',
         ],
-        detail,
-      };
-    case 'file_missing':
-    case 'file_unreadable':
-    case 'file_truncated':
-      return {
-        title: 'The model could not be fetched',
-        text: 'One of its files did not arrive.',
-        steps: ['Check the connection and try again.'],
         detail,
       };
     case 'worker_lost':

@@ -34,7 +34,17 @@ export default defineConfig({
   server: { headers, hmr: { overlay: false }, fs: { allow: [at('..')] } },
   preview: { headers },
   // Named, so that none is found late and reloads the page.
-  optimizeDeps: { include: ['@huggingface/jinja', '@huggingface/tokenizers', 'comlink', 'idb-keyval', 'uplot'] },
+  optimizeDeps: {
+    include: [
+      '@huggingface/jinja',
+      '@huggingface/tokenizers',
+      'comlink',
+      'idb-keyval',
+      'uplot',
+      '@noble/hashes/legacy.js',
+      '@noble/hashes/sha2.js',
+    ],
+  },
   worker: { format: 'es' },
   build: {
     rolldownOptions: { input: [at('./index.html'), at('./doctor.html')] },
