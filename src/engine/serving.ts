@@ -3,6 +3,8 @@ import type { Store } from '../adapters/store.ts';
 import { loadPart, type WebLoraError } from '../errors.ts';
 import type { AdapterTiers, StorePart } from './adapter-tiers.ts';
 import { openAdapterTiers } from './adapters.ts';
+import { isHubId } from '../formats/folder.ts';
+import { findAdapter } from '../gpu/device.ts';
 import { createCore, type Core } from './core.ts';
 import { createCostEstimate, type CostEstimate } from './cost.ts';
 import { openDevice, type ServingDevice } from './device.ts';
@@ -48,6 +50,8 @@ export async function startServing(
   seams: Seams = {},
 ): Promise<Serving> {
   const { sequences, batchRows } = limits;
+  // nobody fetches gigabytes for a device that is not there
+  if (typeof options.model === 'string' && isHubId(options.model)) await findAdapter(provider);
   const opened = await openModel(options);
   const device = await openDevice({
     provider,

@@ -37,18 +37,26 @@ const WANTED_FEATURES: readonly GPUFeatureName[] = ['subgroups', 'shader-f16', '
 /** Limits worth asking for where the adapter has more than WebGPU's floor: larger models, fewer planes. */
 const WANTED_LIMITS = ['maxBufferSize', 'maxStorageBufferBindingSize'] as const;
 
+interface Provider {
+  requestAdapter(options?: object): Promise<unknown>;
+}
+
+/** The provider's best adapter. @throws WebLoraError `gpu_missing` where there is none. */
+export async function findAdapter(provider: Provider): Promise<GPUAdapter> {
+  const adapter = (await provider.requestAdapter({ powerPreference: 'high-performance' })) as GPUAdapter | null;
+  if (adapter) return adapter;
+  throw new WebLoraError(
+    'gpu_missing',
+    'WebGPU gave no adapter. In a browser: check chrome://gpu or update the browser; in Node: pass gpu: await dawn() from weblora/node.',
+  );
+}
+
 /**
  * Opens a device on the provider's best adapter.
  * @throws WebLoraError `gpu_missing` where there is no adapter or it gives no device.
  */
-export async function openGpu(provider: { requestAdapter(options?: object): Promise<unknown> }): Promise<Gpu> {
-  const adapter = (await provider.requestAdapter({ powerPreference: 'high-performance' })) as GPUAdapter | null;
-  if (!adapter) {
-    throw new WebLoraError(
-      'gpu_missing',
-      'WebGPU gave no adapter. In a browser: check chrome://gpu or update the browser; in Node: pass gpu: await dawn() from weblora/node.',
-    );
-  }
+export async function openGpu(provider: Provider): Promise<Gpu> {
+  const adapter = await findAdapter(provider);
   const requiredLimits: Record<string, number> = {};
   for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
   const requiredFeatures = WANTED_FEATURES.filter((name) => adapter.features.has(name));

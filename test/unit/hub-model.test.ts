@@ -80,3 +80,11 @@ test('options that are no endpoint are refused', async () => {
     );
   }
 });
+
+test('nothing is fetched where there is no GPU', async () => {
+  const { createEngine } = await import('../../src/engine/engine.ts');
+  const before = (await log()).length;
+  const gpu = { requestAdapter: async () => null };
+  await expect(createEngine({ model: `${repository}@other`, hubEndpoint: hub.url, gpu })).rejects.toMatchObject({ code: 'gpu_missing' });
+  expect((await log()).length).toBe(before);
+});
