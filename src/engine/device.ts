@@ -1,7 +1,7 @@
 import { loadPart, WebLoraError } from '../errors.ts';
 import { openGpu, type Gpu } from '../gpu/device.ts';
 import { measureReadback } from '../gpu/readback.ts';
-import { buildModel, type Model, type ModelSettings } from '../model/model.ts';
+import type { Model, ModelSettings } from '../model/model.ts';
 import { QUANTIZATION } from '../model/plane-types.ts';
 import type { OpenedModel } from './load.ts';
 import { MOST_DEPTH } from './depth.ts';
@@ -216,6 +216,8 @@ function givenUp(why: string, cause: unknown): WebLoraError {
 
 async function build(options: DeviceOptions): Promise<Built> {
   const { provider, opened, settings, deterministic, signal } = options;
+  const modelPart = loadPart(() => import('../model/model.ts'));
+  modelPart.catch(() => undefined); // awaited below, unless there is no device
   const gpu = await openGpu(provider);
   let choosing: Promise<KernelChoice> | undefined;
   try {
@@ -227,6 +229,7 @@ async function build(options: DeviceOptions): Promise<Built> {
     const kernels = choosing.then((choice) => choice.kernels);
     kernels.catch(() => undefined); // told by `buildModel`, unless the weights fail first
     const full: ModelSettings = { ...settings, precision, quantize, kernels, depth: MOST_DEPTH, nudge: readback.nudge };
+    const { buildModel } = await modelPart;
     const model = await buildModel(gpu, files, config, full, { onProgress: progressOf(options), signal });
     if (deterministic) await (await loadPart(() => import('./self-check.ts'))).checkDeterminism(model, gpu.description);
     const { report } = await choosing;
