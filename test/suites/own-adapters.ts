@@ -1,0 +1,168 @@
+import type { CoreEngine, GpuProvider } from '../../src/engine/types.ts';
+import { NARROW } from '../../src/kernels/variants.ts';
+import type { Part } from '../../src/model/plan.ts';
+import { addAdapters, LLAMA } from './adapters.ts';
+import { logGpu, type LoggedGpu } from './device-log.ts';
+import { openDirectModel, promptChunk } from './direct-model.ts';
+import { failsWith, openEngine, PROMPT, run, same } from './engine-bench.ts';
+import { ADAPTER_FILES, folder, memoryFolder, readFiles, source } from './fixtures.ts';
+import { losable } from './losable.ts';
+import { check, type Case, type Environment } from './suite.ts';
+
+/** Adapters that do more than add low-rank pairs in the layers. */
+export const OWN = ['dora', 'lm-head', 'embed', 'save-norm-head', 'save-norm-embed'] as const;
+
+const at = (name: string): string => `${LLAMA}/adapters/${name}`;
+
+/** The bytes of the last step's logits by adapter: alone, and in one batch with all others and the base. */
+async function checkAloneIsMixed(environment: Environment): Promise<void> {
+  const models = ['base', 'r8-all', ...OWN];
+  const base = await folder(environment, `${LLAMA}/base`);
+  await using direct = await openDirectModel(environment.gpu, base, { precision: 'exact', kernels: NARROW });
+  const parts = new Map<string, Part>();
+  for (const name of models.slice(1)) parts.set(name, await direct.place(await folder(environment, at(name))));
+  const prompts = models.map((_, i) => PROMPT.slice(0, 2 + (i % 4)));
+  const chunk = (model: string, slot: number) => promptChunk(slot, prompts[slot]!, 0, prompts[slot]!.length, parts.get(model));
+  models.forEach((_, slot) => direct.open(slot, prompts[slot]!.length));
+  const mixed = await direct.model.submit(models.map(chunk));
+  for (const [slot, model] of models.entries()) {
+    const [alone] = await direct.model.submit([chunk(model, slot)]);
+    for (const [position, logits] of alone!.logits.entries()) {
+      const found = mixed[slot]!.logits[position]!;
+      const first = logits.findIndex((value, token) => !Object.is(value, found[token]));
+      check(first < 0, () => `${model}, position ${position}: token ${first} has ${logits[first]} alone and ${found[first]} in a batch`);
+    }
+  }
+}
+
+interface Counted {
+  readonly engine: CoreEngine;
+  readonly gpu: LoggedGpu;
+}
+
+async function openCounted(environment: Environment): Promise<Counted> {
+  const gpu = logGpu(environment.gpu);
+  const engine = await openEngine(environment, { gpu });
+  await addAdapters(environment, engine, 1);
+  for (const id of OWN) await engine.adapters.add(id, await source(environment, at(id)));
+  // the same adapter with another head
+  const files = await readFiles(environment, at('save-norm-head'), ADAPTER_FILES);
+  const weights = files['adapter_model.safetensors']!;
+  weights[weights.length - 4] = weights[weights.length - 4]! ^ 1;
+  await engine.adapters.add('other-head', memoryFolder('other-head', files));
+  return { engine, gpu };
+}
+
+/** What a decode step of these adapters dispatches. */
+async function decodeStep({ engine, gpu }: Counted, adapters: readonly (string | undefined)[]): Promise<readonly string[]> {
+  await Promise.all(adapters.flatMap((adapter) => (adapter === undefined ? [] : [engine.adapters.load(adapter)])));
+  const before = gpu.submits.length;
+  await Promise.all(adapters.map((adapter) => run(engine, adapter === undefined ? {} : { adapter })));
+  return gpu.submits.slice(before).at(-1)!.dispatches;
+}
+
+async function checkDispatches(counted: Counted): Promise<void> {
+  const plain = await decodeStep(counted, [undefined, 'r8-all/0']);
+  const none = await decodeStep(counted, [undefined]);
+  const count = (steps: readonly string[], label: string): number => steps.filter((each) => each === label).length;
+  const dora = await decodeStep(counted, [undefined, 'r8-all/0', 'dora']);
+  same(count(dora, 'set-aside'), 2 * 2 * 2, 'dispatches that set the residual aside: before and after o and down of two layers');
+  same(
+    dora.filter((label) => label !== 'set-aside'),
+    plain,
+    'the other dispatches of a step with DoRA',
+  );
+  const pairs = await decodeStep(counted, ['lm-head', 'embed', undefined]);
+  same(pairs.length, plain.length + 3, 'dispatches with pairs outside the layers: one for the embedding, two for the head');
+  const heads = await decodeStep(counted, ['save-norm-head', undefined]);
+  same([heads.length, count(heads, 'whole-head')], [plain.length + 1, 1], 'dispatches with a saved head');
+  const two = await decodeStep(counted, ['save-norm-head', 'other-head', 'save-norm-head', 'save-norm-embed']);
+  same([count(two, 'whole-head'), count(two, 'whole-embed')], [2, 1], 'dispatches for each distinct matrix');
+  same(await decodeStep(counted, [undefined, 'r8-all/0']), plain, 'dispatches without such rows, all of them resident');
+  same(await decodeStep(counted, [undefined]), none, 'dispatches of the base, all of them resident');
+}
+
+/** Bytes of a saved head of 512 rows of 64, as f32. */
+const HEAD_BYTES = 512 * 64 * 4;
+
+async function checkBudget({ engine, gpu }: Counted): Promise<void> {
+  const bytes = async (): Promise<number> => (await engine.stats()).tiers.gpu.bytes;
+  const apart = (): number => gpu.liveBuffers().filter((label) => label.startsWith("an adapter's own")).length;
+  for (const id of ['save-norm-head', 'other-head', 'save-norm-embed']) await engine.adapters.load(id);
+  same(apart(), 3, 'buffers of matrices');
+  const before = await bytes();
+  await engine.adapters.unload('other-head');
+  same(apart(), 2, 'buffers of matrices after one has left');
+  const freed = before - (await bytes());
+  check(freed >= HEAD_BYTES, () => `${freed} bytes of the pool's budget came free with a head of ${HEAD_BYTES}`);
+  same((await engine.stats()).gpuBytes, gpu.liveBytes(), 'bytes of all buffers');
+}
+
+async function checkLoss(environment: Environment): Promise<void> {
+  const gpu = losable(logGpu(environment.gpu));
+  await using engine = await openEngine(environment, { gpu });
+  for (const id of OWN) await engine.adapters.add(id, await source(environment, at(id)));
+  const all = () => Promise.all(OWN.map((adapter) => run(engine, { adapter })));
+  const expected = await all();
+  gpu.lose();
+  const found = await all();
+  same(
+    found.map(({ tokens }) => tokens),
+    expected.map(({ tokens }) => tokens),
+    'tokens after a loss',
+  );
+  same((await engine.stats()).deviceLosses, 1, 'losses');
+}
+
+/** A provider whose devices have no room for buffers of one label, while `isFull` says so. */
+function crowded(provider: GpuProvider, label: string, isFull: () => boolean): GpuProvider {
+  return {
+    requestAdapter: async (options) => {
+      const adapter = (await provider.requestAdapter(options)) as GPUAdapter | null;
+      if (!adapter) return adapter;
+      const requestDevice = adapter.requestDevice.bind(adapter);
+      const crowding = async (descriptor?: GPUDeviceDescriptor): Promise<GPUDevice> => {
+        const device = await requestDevice(descriptor);
+        const createBuffer = device.createBuffer.bind(device);
+        const create = (wanted: GPUBufferDescriptor): GPUBuffer =>
+          createBuffer(isFull() && wanted.label === label ? { ...wanted, size: 2 * device.limits.maxBufferSize } : wanted);
+        Object.defineProperty(device, 'createBuffer', { value: create, configurable: true, writable: true });
+        return device;
+      };
+      Object.defineProperty(adapter, 'requestDevice', { value: crowding, configurable: true, writable: true });
+      return adapter;
+    },
+  };
+}
+
+async function checkNoRoom(environment: Environment): Promise<void> {
+  let full = true;
+  const gpu = logGpu(crowded(environment.gpu, "an adapter's own embedding or head", () => full));
+  await using engine = await openEngine(environment, { gpu });
+  await addAdapters(environment, engine, 1);
+  await engine.adapters.add('save-norm-head', await source(environment, at('save-norm-head')));
+  await failsWith(engine.adapters.load('save-norm-head'), 'out_of_memory', 'could not allocate');
+  await failsWith(run(engine, { adapter: 'save-norm-head' }), 'out_of_memory', 'could not allocate');
+  const resident = await engine.adapters.list({ tier: 'gpu' });
+  same(
+    resident.map(({ id }) => id),
+    ['r8-all/0'],
+    'adapters on the GPU: who was there stays',
+  );
+  full = false;
+  await run(engine, { adapter: 'save-norm-head' });
+}
+
+/** DoRA, saved modules and low-rank pairs of the head and the embedding in an engine; the first cases share one, and run in this order. */
+export function ownAdapterCases(environment: Environment): Case[] {
+  let opened: Promise<Counted> | undefined;
+  const counted = (): Promise<Counted> => (opened ??= openCounted(environment));
+  return [
+    { name: 'every adapter alone gives the bits that it gives in a batch with all others', run: () => checkAloneIsMixed(environment) },
+    { name: 'steps without such rows have the dispatches they had', run: async () => checkDispatches(await counted()) },
+    { name: 'matrices of their own count in the budget and go with their adapters', run: async () => checkBudget(await counted()) },
+    { name: 'closes', run: async () => (await counted()).engine.close() },
+    { name: 'after a lost device all of it is computed again', run: () => checkLoss(environment) },
+    { name: 'no room for a matrix is an error, and nobody leaves for it', run: () => checkNoRoom(environment) },
+  ];
+}
