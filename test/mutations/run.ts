@@ -48,6 +48,10 @@ async function within<T>(promise: Promise<T>): Promise<T> {
 /** Damages files one after another; each has to end in one of our errors or in finite logits, soon and without much memory. */
 export async function runMutations({ gpu, nothing, prepared, seed, first, count, onRound }: MutationRun): Promise<Tally> {
   const all = await subjects();
+  // What lies in the project itself: a kind that is not found must not be passed over in silence.
+  for (const name of ['llama', 'llama-tied', 'llama-tied.gguf', 'adapter dora', 'GGUF LoRA']) {
+    if (!all.some((subject) => subject.name === name)) throw new Error(`There is no ${name} to be damaged`);
+  }
   const allocations = watchAllocations();
   const bench = createBench(gpu, nothing, allocations);
   const base = (of: string): ReturnType<typeof readFiles> => readFiles(arch(`${of}/base`)!);

@@ -66,7 +66,7 @@ export async function subjects(): Promise<readonly Subject[]> {
   const lora = await ggufOfAdapter(await openFolder(`${llama}/adapters/r8-all`), (await readJson(base, 'config.json')) as ConfigJson);
   return [
     ...MODELS.flatMap(([name, files]) =>
-      ifThere(name, (path) => folderSubject(name, 'model', { ...readFiles(`${path}/base`), ...files() })),
+      ifThere(`${name}/base`, (path) => folderSubject(name, 'model', { ...readFiles(path), ...files() })),
     ),
     ...(await Promise.all(
       GGUFS.flatMap(([name, kind]) =>
