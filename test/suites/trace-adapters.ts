@@ -36,8 +36,9 @@ export function factsOf(adapter: string): AdapterFacts {
     end = second + 4 * rank4 * outWidth;
     return [site, first / 16, second / 16, rank4, ALPHA / rank];
   });
-  const layers = Array.from({ length: LAYERS }, () => [end / 4, rows]);
-  const header = JSON.stringify({ digest: '0'.repeat(64), precision: 'exact', rank, rank4, layers }).length;
+  const outside = [0, []];
+  const blocks = [...Array.from({ length: LAYERS }, () => [end / 4, rows]), outside];
+  const header = JSON.stringify({ digest: '0'.repeat(64), precision: 'exact', rank, rank4, blocks }).length;
   const bytes = LAYERS * end;
   return { digest: adapter, pages: Math.ceil(end / PAGE_BYTES), bytes, stored: 8 + 4 * Math.ceil(header / 4) + bytes };
 }
