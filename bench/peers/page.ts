@@ -1,6 +1,9 @@
+import { GGUF_SUBJECTS, type GgufName, type GgufSubject } from './gguf-subject.ts';
+import { openOursGguf, type OursGguf } from './ours-gguf.ts';
 import { openOurs, type Ours } from './ours.ts';
 import type { Counts, Setting, Subject, SubjectName } from './subject.ts';
 import { openTransformers } from './transformers.ts';
+import { openWllama } from './wllama.ts';
 
 /** What a page offers to the process that opened it. */
 export interface PeerPage {
@@ -8,11 +11,16 @@ export interface PeerPage {
   open(name: SubjectName, setting: Setting): Promise<number>;
   /** Throws `Error` before `open`. */
   subject(): Subject & Partial<Ours>;
+  /** The same for the subjects that read a GGUF. */
+  openGguf(name: GgufName, setting: Setting): Promise<number>;
+  /** Throws `Error` before `openGguf`. */
+  ggufSubject(): GgufSubject & Partial<OursGguf>;
   /** What its GPU does for each token of an answer after the first. */
   count(prompt: readonly number[], tokens: number): Promise<Counts>;
 }
 
 let opened: Subject | undefined;
+let openedGguf: GgufSubject | undefined;
 
 const page: PeerPage = {
   open: async (name, setting) => {
@@ -23,6 +31,15 @@ const page: PeerPage = {
   subject: () => {
     if (!opened) throw new Error('The page has opened nobody');
     return opened;
+  },
+  openGguf: async (name, setting) => {
+    const began = performance.now();
+    openedGguf = await (name === GGUF_SUBJECTS[0] ? openOursGguf() : openWllama(name, setting));
+    return performance.now() - began;
+  },
+  ggufSubject: () => {
+    if (!openedGguf) throw new Error('The page has opened nobody');
+    return openedGguf;
   },
   count: async (prompt, tokens) => {
     await page.subject().answer(prompt, tokens); // what is done once is done

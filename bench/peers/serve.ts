@@ -4,15 +4,23 @@ import { build, preview, type InlineConfig } from 'vite';
 import { originOf, sourceAliases } from '../../test/browser/harness.ts';
 import { shaderText } from '../../tools/shader-text.mjs';
 import { here, root } from './files.ts';
+import { GGUF_ADDRESS } from './gguf-subject.ts';
 
 /** What a page may have threads with. */
 const headers = { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' };
+
+/** What lies beside the page; a model that is not compared is not there. */
+export interface Served {
+  readonly packages: string;
+  readonly onnx: string | undefined;
+  readonly gguf: string | undefined;
+}
 
 /**
  * Builds the page as an app would have it, and serves it isolated from other origins, with the packages and both forms of the model
  * beside it.
  */
-export async function servePage(packages: string, onnx: string): Promise<{ readonly origin: string; close(): Promise<void> }> {
+export async function servePage({ packages, onnx, gguf }: Served): Promise<{ readonly origin: string; close(): Promise<void> }> {
   const cache = join(root, '.cache/bench');
   mkdirSync(cache, { recursive: true });
   const outDir = mkdtempSync(join(cache, 'peers-page-'));
@@ -25,10 +33,12 @@ export async function servePage(packages: string, onnx: string): Promise<{ reado
     resolve: { alias: sourceAliases },
     build: { outDir, emptyOutDir: true, target: 'es2022', rolldownOptions: { input: join(here, 'page.html') } },
   });
-  const folders = { packages, 'models/onnx': onnx, 'models/frontdesk': join(root, 'public/models/frontdesk') };
-  for (const [name, folder] of Object.entries(folders)) {
+  const frontdesk = join(root, 'public/models/frontdesk');
+  const paths = { packages, 'models/onnx': onnx, 'models/frontdesk': frontdesk, [GGUF_ADDRESS.slice(1)]: gguf };
+  for (const [name, path] of Object.entries(paths)) {
+    if (path === undefined) continue;
     mkdirSync(dirname(join(outDir, name)), { recursive: true });
-    symlinkSync(folder, join(outDir, name), 'junction');
+    symlinkSync(path, join(outDir, name), path === gguf ? 'file' : 'junction');
   }
   const server = await preview({ ...common, build: { outDir }, preview: { port: 0, host: 'localhost', headers } });
   return {

@@ -1,0 +1,35 @@
+import { createEngine } from 'weblora';
+import { follow } from '../timeline.ts';
+import { GGUF_ADDRESS, type GgufSubject } from './gguf-subject.ts';
+import { CONVERSATIONS } from './prompts.ts';
+
+/** This library beside the others, and the file's tokenizer for all of them. */
+export interface OursGguf extends GgufSubject {
+  conversations(): Promise<readonly (readonly number[])[]>;
+}
+
+const TOP = 8;
+
+/** An engine in this page. Nothing is taken from earlier prompts. */
+export async function openOursGguf(): Promise<OursGguf> {
+  const engine = await createEngine({ model: GGUF_ADDRESS, precision: 'exact', prefixCache: false, memory: { pool: 64 << 20 } });
+  return {
+    about: 'WebGPU, exact',
+    conversations: () => Promise.all(CONVERSATIONS.map((content) => engine.tokenize([{ role: 'user', content }]))),
+    examine: async (prompt, maxTokens) => {
+      const { tokens, logprobs = [] } = await engine
+        .generate(prompt, { maxTokens, ignoreEos: true, logprobs: TOP, temperature: 0 })
+        .result();
+      return tokens.map((token, i) => ({
+        token,
+        top: Array.from(logprobs[i]!.topTokens, (each, k) => ({ token: each, logprob: logprobs[i]!.topLogprobs[k]! })),
+      }));
+    },
+    answer: async (prompt, maxTokens) => {
+      const began = performance.now();
+      const { times, tokens, done } = follow(engine, prompt, { maxTokens, temperature: 0 });
+      await done;
+      return { said: tokens.join(' '), first: times[0]! - began, rest: times.at(-1)! - times[0]! };
+    },
+  };
+}
