@@ -1,13 +1,13 @@
 import type { Harness } from '../../test/browser/harness.ts';
-import { GGUF_SUBJECTS, type GgufName, type GgufPeer, type GgufSubject, type Position } from './gguf-subject.ts';
+import { GGUF_SUBJECTS, type GgufName, type GgufPeer, type GgufSubject, type Position, type TextPrompt } from './gguf-subject.ts';
 import type { PeerPage } from './page.ts';
-import { promptOf } from './prompts.ts';
+import { CONVERSATIONS } from './prompts.ts';
 import type { Plan } from './rounds.ts';
 
-/** Tokens of the prompts, and of the answer to the short one. */
-const PROMPT = 32;
-export const LONG_PROMPT = 128;
+/** Tokens of the answer to a short prompt. */
 export const ANSWER = 16;
+/** Texts of prompts.ts that a long prompt is made of. */
+const LONG = 5;
 /** Answers that are compared before anything is timed. */
 const EXAMINED = 4;
 /** Quantised arithmetic on the CPU moves a log-probability by some hundredths: who prefers a token by less may be told another. */
@@ -21,6 +21,8 @@ export interface GgufTimes {
   readonly first: number;
   readonly rest: number;
   readonly prefill: number;
+  /** Tokens of the long prompt. */
+  readonly long: number;
 }
 
 /** A peer is timed right after us; then we are timed once more. */
@@ -53,7 +55,7 @@ export interface GgufFound {
 interface Asked extends GgufSubject {
   readonly name: GgufName;
   readonly loadMs: number;
-  conversations(): Promise<readonly (readonly number[])[]>;
+  prompts(texts: readonly string[]): Promise<readonly TextPrompt[]>;
   close(): Promise<void>;
 }
 
@@ -63,8 +65,10 @@ interface Asked extends GgufSubject {
  */
 export async function runGgufRounds(harness: Harness, plan: Plan): Promise<GgufFound> {
   const ours = await ask(harness, 'ours', plan);
-  const conversations = await ours.conversations();
-  const prompts = conversations.map((_, i) => promptOf(conversations, i, PROMPT));
+  const prompts = await ours.prompts(CONVERSATIONS);
+  const longOnes = await ours.prompts(
+    CONVERSATIONS.map((_, i) => Array.from({ length: LONG }, (_text, k) => CONVERSATIONS.at(i - k)).join(' ')),
+  );
   const right: (readonly Position[])[] = [];
   for (const prompt of prompts.slice(0, EXAMINED)) right.push(await ours.examine(prompt, ANSWER));
   const peers: Asked[] = [];
@@ -83,7 +87,7 @@ export async function runGgufRounds(harness: Harness, plan: Plan): Promise<GgufF
   const said = new Map<string, string>();
   const rounds: GgufRound[] = [];
   for (let i = 0; i < plan.pairs; i++) {
-    const long = promptOf(conversations, i % conversations.length, LONG_PROMPT);
+    const long = longOnes[i % longOnes.length]!;
     const timed = (subject: Asked): Promise<GgufTimes> => timeOne(subject, prompts[i % prompts.length]!, long, said);
     const first = await timed(ours);
     const others: Partial<Record<GgufPeer, GgufTimes>> = {};
@@ -97,11 +101,7 @@ export async function runGgufRounds(harness: Harness, plan: Plan): Promise<GgufF
   return { about, loads: Object.fromEntries(all.map((each) => [each.name, each.loadMs])), failed, compared, rounds };
 }
 
-async function compareWith(
-  peer: Asked,
-  prompts: readonly (readonly number[])[],
-  right: readonly (readonly Position[])[],
-): Promise<GgufComparison> {
+async function compareWith(peer: Asked, prompts: readonly TextPrompt[], right: readonly (readonly Position[])[]): Promise<GgufComparison> {
   const found: GgufComparison = { tokens: 0, parted: 0, largest: 0 };
   for (const [i, ours] of right.entries()) compareAnswers(`prompt ${i}`, peer.name, ours, await peer.examine(prompts[i]!, ANSWER), found);
   return found;
@@ -141,15 +141,15 @@ function marginOf(top: Position['top'], token: number, other: number): number {
 }
 
 /** Everything that is timed of one subject. Throws `Error` where it answers otherwise than before. */
-async function timeOne(subject: Asked, prompt: readonly number[], long: readonly number[], said: Map<string, string>): Promise<GgufTimes> {
+async function timeOne(subject: Asked, prompt: TextPrompt, long: TextPrompt, said: Map<string, string>): Promise<GgufTimes> {
   await settle();
   const short = await subject.answer(prompt, ANSWER);
-  const key = `${subject.name} ${prompt.join(' ')}`;
+  const key = `${subject.name} ${prompt.text}`;
   if ((said.get(key) ?? short.said) !== short.said)
     throw new Error(`${subject.name} answers ${short.said}, and said ${said.get(key)} before`);
   said.set(key, short.said);
   await settle();
-  return { first: short.first, rest: short.rest, prefill: (await subject.answer(long, 1)).first };
+  return { first: short.first, rest: short.rest, prefill: (await subject.answer(long, 1)).first, long: long.tokens.length };
 }
 
 /** Threads of a device or of a pool look for work for a while after the last of it: not in the time of whoever is next. */
@@ -183,7 +183,7 @@ async function ask(harness: Harness, name: GgufName, { threads }: Plan): Promise
     name,
     loadMs,
     about: await page.evaluate(() => (globalThis as unknown as Globals).page.ggufSubject().about),
-    conversations: () => page.evaluate(() => (globalThis as unknown as Globals).page.ggufSubject().conversations!()),
+    prompts: (...args) => page.evaluate((args) => (globalThis as unknown as Globals).page.ggufSubject().prompts!(...args), args),
     examine: (...args) => page.evaluate((args) => (globalThis as unknown as Globals).page.ggufSubject().examine(...args), args),
     answer: (...args) => page.evaluate((args) => (globalThis as unknown as Globals).page.ggufSubject().answer(...args), args),
     close: async () => {

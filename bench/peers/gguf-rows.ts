@@ -1,6 +1,6 @@
 import { median, ratios } from '../pairs.ts';
 import type { Row } from '../report.ts';
-import { ANSWER, LONG_PROMPT, type GgufFound, type GgufRound, type GgufTimes } from './gguf-rounds.ts';
+import { ANSWER, type GgufFound, type GgufRound, type GgufTimes } from './gguf-rounds.ts';
 import { GGUF_SUBJECTS, type GgufName, type GgufPeer } from './gguf-subject.ts';
 
 const MEASURES = [
@@ -36,7 +36,7 @@ function rateRows({ rounds, about, loads }: GgufFound, name: GgufName): Row[] {
     { name: `gguf/${name}: load`, value: loads[name], unit: 'ms', note: about[name] ?? '' },
     { name: `gguf/${name}: first token`, value: of('first'), unit: 'ms' },
     { name: `gguf/${name}: decode`, value: ((ANSWER - 1) * 1000) / of('rest'), unit: 'tokens/s' },
-    { name: `gguf/${name}: prefill`, value: (LONG_PROMPT * 1000) / of('prefill'), unit: 'tokens/s' },
+    { name: `gguf/${name}: prefill`, value: (of('long') * 1000) / of('prefill'), unit: 'tokens/s' },
   ];
 }
 

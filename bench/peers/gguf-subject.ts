@@ -20,12 +20,18 @@ export interface TimedAnswer {
   readonly rest: number;
 }
 
+/** A prompt as text, which is all that wllama takes, and the tokens that this library makes of it. */
+export interface TextPrompt {
+  readonly text: string;
+  readonly tokens: readonly number[];
+}
+
 /** One of those compared. Greedy. */
 export interface GgufSubject {
   /** In words: its version, and what it runs on. */
   readonly about: string;
   /** Not timed: every position's likeliest tokens cost more than the one that is taken. */
-  examine(prompt: readonly number[], tokens: number): Promise<readonly Position[]>;
-  /** Throws `Error` where the answer ends before that many tokens. */
-  answer(prompt: readonly number[], tokens: number): Promise<TimedAnswer>;
+  examine(prompt: TextPrompt, tokens: number): Promise<readonly Position[]>;
+  /** Throws `Error` where the answer ends before that many tokens, or the prompt was cut into another number of them. */
+  answer(prompt: TextPrompt, tokens: number): Promise<TimedAnswer>;
 }

@@ -1,11 +1,10 @@
 import { createEngine } from 'weblora';
 import { follow } from '../timeline.ts';
-import { GGUF_ADDRESS, type GgufSubject } from './gguf-subject.ts';
-import { CONVERSATIONS } from './prompts.ts';
+import { GGUF_ADDRESS, type GgufSubject, type TextPrompt } from './gguf-subject.ts';
 
-/** This library beside the others, and the file's tokenizer for all of them. */
+/** This library beside the others, and what the file's tokenizer makes of texts. */
 export interface OursGguf extends GgufSubject {
-  conversations(): Promise<readonly (readonly number[])[]>;
+  prompts(texts: readonly string[]): Promise<readonly TextPrompt[]>;
 }
 
 const TOP = 8;
@@ -15,8 +14,8 @@ export async function openOursGguf(): Promise<OursGguf> {
   const engine = await createEngine({ model: GGUF_ADDRESS, precision: 'exact', prefixCache: false, memory: { pool: 64 << 20 } });
   return {
     about: 'WebGPU, exact',
-    conversations: () => Promise.all(CONVERSATIONS.map((content) => engine.tokenize([{ role: 'user', content }]))),
-    examine: async (prompt, maxTokens) => {
+    prompts: (texts) => Promise.all(texts.map(async (text) => ({ text, tokens: await engine.tokenize(text) }))),
+    examine: async ({ tokens: prompt }, maxTokens) => {
       const { tokens, logprobs = [] } = await engine
         .generate(prompt, { maxTokens, ignoreEos: true, logprobs: TOP, temperature: 0 })
         .result();
@@ -25,7 +24,7 @@ export async function openOursGguf(): Promise<OursGguf> {
         top: Array.from(logprobs[i]!.topTokens, (each, k) => ({ token: each, logprob: logprobs[i]!.topLogprobs[k]! })),
       }));
     },
-    answer: async (prompt, maxTokens) => {
+    answer: async ({ tokens: prompt }, maxTokens) => {
       const began = performance.now();
       const { times, tokens, done } = follow(engine, prompt, { maxTokens, temperature: 0 });
       await done;
