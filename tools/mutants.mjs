@@ -1,5 +1,6 @@
-// Plants known bugs, one at a time, and wants to see the tests fail for each: `node tools/mutants.mjs [--tests-are-green] [NAME …]`.
-// The flag says that the tests have just been green without any bug, as in `npm test`, where they need not run once more.
+// Plants known bugs, one at a time, and wants to see the tests fail for each: `node tools/mutants.mjs [--tests-are-green] [--unit] [NAME …]`.
+// --tests-are-green: the tests have just been green without any bug, as in `npm test`, and need not run once more. --unit: those alone that
+// unit tests must notice; the others take a quarter of an hour of a device in software.
 // The list and the tests that must notice are in test/mutants/mutants.json.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,10 +13,14 @@ const MOST_SECONDS = 600;
 const root = fileURLToPath(new URL('..', import.meta.url));
 const { tests, mutants } = JSON.parse(readFileSync(join(root, 'test/mutants/mutants.json'), 'utf8'));
 const words = process.argv.slice(2);
-const wanted = words.filter((word) => word !== '--tests-are-green');
+const flags = ['--tests-are-green', '--unit'];
+const wanted = words.filter((word) => !flags.includes(word));
 const unknown = wanted.filter((name) => !mutants.some((mutant) => mutant.name === name));
 if (unknown.length > 0) fail(`no mutant is called ${unknown.join(', ')}; there are ${mutants.map((mutant) => mutant.name).join(', ')}`);
-const chosen = mutants.filter((mutant) => wanted.length === 0 || wanted.includes(mutant.name));
+const isUnit = ({ tests: own = tests }) => own.every((test) => test.startsWith('test/unit/'));
+const chosen = mutants.filter(
+  (mutant) => (wanted.length === 0 || wanted.includes(mutant.name)) && (!words.includes('--unit') || isUnit(mutant)),
+);
 
 for (const { name, file, find, replace } of mutants) {
   if (!existsSync(join(root, file))) fail(`${name}: there is no file ${file}`);
@@ -28,7 +33,7 @@ const temporary = mkdtempSync(join(tmpdir(), 'weblora-mutants-'));
 let caught = 0;
 try {
   const files = [...new Set(chosen.flatMap((mutant) => mutant.tests ?? tests))];
-  if (files.length > 0 && wanted.length === words.length) {
+  if (files.length > 0 && !words.includes('--tests-are-green')) {
     const sound = await run(files, undefined);
     if (sound.verdict === 'skipped' && !process.env.CI) {
       console.log('mutants skipped: the tests found no device');

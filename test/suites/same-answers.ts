@@ -9,7 +9,6 @@ const ADAPTERS = 3;
 const TOKENS = 24;
 /** Long enough that the short prompts' answers outgrow a small pool together. */
 const LONG_ANSWER = 80;
-const LOSSES = 20;
 
 interface Asked {
   readonly prompt: readonly number[];
@@ -83,17 +82,17 @@ async function checkPreemption(environment: Environment): Promise<void> {
   await engine.close();
 }
 
-async function checkLosses(environment: Environment, alone: readonly unknown[]): Promise<void> {
+async function checkLosses(environment: Environment, alone: readonly unknown[], losses: number): Promise<void> {
   const gpu = losable(environment.gpu);
   const { engine, asked } = await open(environment, { gpu });
   let lost = 0;
   const answered: Result[] = [];
-  while (lost < LOSSES) {
+  while (lost < losses) {
     const running = ask(engine, asked);
     const progress = { over: false };
     const ended = (): boolean => (progress.over = true);
     running.then(ended, ended);
-    for (let tokens = (await engine.stats()).tokens; !progress.over && lost < LOSSES;) {
+    for (let tokens = (await engine.stats()).tokens; !progress.over && lost < losses;) {
       await new Promise((resolve) => setTimeout(resolve, 5));
       const stats = await engine.stats();
       if (stats.tokens < tokens + 20 || progress.over) continue;
@@ -105,17 +104,17 @@ async function checkLosses(environment: Environment, alone: readonly unknown[]):
     sameAnswers(answered.splice(0), alone, `after ${lost} losses`);
   }
   const { deviceLosses, running, waiting } = await engine.stats();
-  same({ deviceLosses, running, waiting }, { deviceLosses: LOSSES, running: 0, waiting: 0 }, 'what stats say');
+  same({ deviceLosses, running, waiting }, { deviceLosses: losses, running: 0, waiting: 0 }, 'what stats say');
   await engine.close();
 }
 
 /** Deterministic answers are the same bit for bit, whatever happens to the requests; the reference ran each alone. */
-export function sameAnswersCases(environment: Environment): Case[] {
+export function sameAnswersCases(environment: Environment, losses: number): Case[] {
   let answers: Promise<unknown[]> | undefined;
   const alone = (): Promise<unknown[]> => (answers ??= answersAlone(environment, (asked) => asked));
   return [
     { name: 'with prefix hits', run: async () => checkPrefixHits(environment, await alone()) },
     { name: 'with preemptions', run: () => checkPreemption(environment) },
-    { name: `with ${LOSSES} lost devices under load`, takes: 'minutes', run: async () => checkLosses(environment, await alone()) },
+    { name: `with ${losses} lost devices under load`, takes: 'minutes', run: async () => checkLosses(environment, await alone(), losses) },
   ];
 }
