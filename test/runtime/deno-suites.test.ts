@@ -52,7 +52,7 @@ for (const { name, gpu, driver, suites } of DEVICES) {
     for (const [suite, cases] of Object.entries(allSuites(noEnvironment()))) {
       describe(suite, () => {
         for (const { name: one, needs = [], takes } of cases) {
-          const isMore = (takes === 'minutes' && driver === 'swiftshader') || suites?.includes(suite) === false;
+          const isMore = takes === 'minutes' || suites?.includes(suite) === false;
           const slow = isMore && !process.env['WEBLORA_SLOW'];
           test.skipIf(slow || needs.some((path) => !existsSync(join(root, path))))(one, async () => {
             const { failure } = await deno.ask({ suite, name: one });
