@@ -13,7 +13,6 @@ import type { Allocations } from './watch.ts';
 /** A model whose weights can be read anew into the buffers that hold them. */
 interface Running {
   readonly direct: DirectModel;
-  readonly device: GPUDevice;
   readonly made: ReadonlyMap<string, GPUBuffer>;
 }
 
@@ -43,16 +42,15 @@ const SETTINGS = { precision: 'exact', sequences: 2, batchRows: 8, poolBytes: 1 
 function recorded(
   provider: GpuProvider,
   allocations: Allocations,
-): { gpu: GpuProvider; device: () => GPUDevice; made: Map<string, GPUBuffer> } {
+): { gpu: GpuProvider; made: Map<string, GPUBuffer> } {
   const made = new Map<string, GPUBuffer>();
-  let device: GPUDevice | undefined;
   const requestAdapter = async (options?: object): Promise<unknown> => {
     const adapter = (await provider.requestAdapter(options)) as GPUAdapter;
     const requestDevice = adapter.requestDevice.bind(adapter);
     Object.defineProperty(adapter, 'requestDevice', {
       configurable: true,
       value: async (descriptor?: GPUDeviceDescriptor) => {
-        device = await requestDevice(descriptor);
+        const device = await requestDevice(descriptor);
         const create = device.createBuffer.bind(device);
         const createBuffer = (descriptor: GPUBufferDescriptor): GPUBuffer => {
           allocations.note(descriptor.size, `the buffer ${descriptor.label}`);
@@ -66,7 +64,7 @@ function recorded(
     });
     return adapter;
   };
-  return { gpu: { requestAdapter }, device: () => device!, made };
+  return { gpu: { requestAdapter }, made };
 }
 
 /** What decides everything that an engine builds but the values of its weights. */
@@ -106,10 +104,10 @@ export function createBench(gpu: GpuProvider, nothing: GpuProvider, allocations:
   const computing = new Map<string, Running>();
   const building = new Map<string, Running>();
   const open = async (provider: GpuProvider, source: Source): Promise<Running> => {
-    const { gpu: watched, device, made } = recorded(provider, allocations);
+    const { gpu: watched, made } = recorded(provider, allocations);
     const direct = await openDirectModel(watched, source, SETTINGS);
     direct.open(0, PROMPT.length);
-    return { direct, device: device(), made };
+    return { direct, made };
   };
   const build = async (source: Source, key: string): Promise<Running> => {
     const built = await open(nothing, source);
@@ -154,11 +152,11 @@ export function createBench(gpu: GpuProvider, nothing: GpuProvider, allocations:
 }
 
 /** Reads other weights into the buffers of a model that is there. */
-async function refill({ device, made }: Running, { files, config }: OpenedModel): Promise<void> {
-  const gpu = { software: true, features: { subgroups: device.features.has('subgroups') ? 'yes' : 'no', f16: 'no' } } as const;
+async function refill({ direct, made }: Running, { files, config }: OpenedModel): Promise<void> {
+  const { gpu } = direct;
   const choice = { precision: 'exact', quantize: undefined, halves: halvesOn(gpu, files) } as const;
   const events = { onProgress: () => undefined, signal: undefined };
-  const loading = { device, buffers: sameBuffers(device, made), files, ...choice, ...events };
+  const loading = { device: gpu.device, buffers: sameBuffers(gpu.device, made), files, ...choice, ...events };
   await (await placeWeights(loading, config, modelShape(config))).fill();
 }
 

@@ -7,7 +7,7 @@ import { createPages } from '../../src/engine/pages.ts';
 import { openModel } from '../../src/engine/load.ts';
 import type { GpuProvider, Source } from '../../src/engine/types.ts';
 import type { Folder } from '../../src/formats/folder.ts';
-import { openGpu } from '../../src/gpu/device.ts';
+import { openGpu, type Gpu } from '../../src/gpu/device.ts';
 import { PAGE_TOKENS } from '../../src/kernels/step-layout.ts';
 import { NARROW, type KernelSet } from '../../src/kernels/variants.ts';
 import { ggufNamesOf } from '../../src/model/gguf-names.ts';
@@ -20,6 +20,7 @@ export const GGUF_ADAPTER = 'adapter.gguf';
 
 /** A model without an engine: steps are what the suite says, and raw logits come back. */
 export interface DirectModel extends AsyncDisposable {
+  readonly gpu: Gpu;
   readonly model: Model;
   /** Puts an adapter into the pool. */
   place(adapter: Folder): Promise<Part>;
@@ -62,6 +63,7 @@ export async function openDirectModel(provider: GpuProvider, source: Source, set
   let count = 0;
   const held = new Map<number, readonly number[]>();
   return {
+    gpu,
     model,
     place: async (adapter) => {
       const isGguf = (await adapter.size(GGUF_ADAPTER)) !== undefined;
