@@ -7,8 +7,11 @@ export interface Folder {
   readonly location: string;
   /** Bytes in the file, or undefined where there is no such file. Throws `file_unreadable`. */
   size(name: string): Promise<number | undefined>;
-  /** Bytes `start` to `end` (exclusive). Throws `file_missing`, `file_unreadable`, or `file_truncated` for a short read. */
-  read(name: string, start: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * Bytes `start` to `end` (exclusive). `into` is memory of that length that they may be read into and returned in; other memory may be
+   * returned as well. Throws `file_missing`, `file_unreadable`, or `file_truncated` for a short read.
+   */
+  read(name: string, start: number, end: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>;
   /**
    * A word that changes whenever one of these files does, comes or goes; undefined: that cannot be told here. Ask before the files are
    * read: then a change in between shows as another word later. Throws `file_unreadable`.

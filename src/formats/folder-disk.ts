@@ -79,9 +79,9 @@ export async function openDiskFolder(source: string | URL, fs: FileSystem): Prom
       // The time of the last change too: copying tools set the time of the last write back.
       return joinStamps(stats.map((stat) => (stat ? `${stat.size}-${stat.mtimeNs}-${stat.ctimeNs}` : '-')));
     },
-    async read(name, start, end) {
+    async read(name, start, end, into) {
       checkByteRange(start, end);
-      return readRange(fs, pathTo(name), fileLocation(folder, name), start, end);
+      return readRange(fs, pathTo(name), fileLocation(folder, name), [start, end], into);
     },
   };
 }
@@ -97,7 +97,13 @@ export async function openDiskFile(source: string | URL, fs: FileSystem): Promis
   return isFile ? { ...(await openDiskFolder(dirname(path), fs)), gguf: { file: basename(path) } } : openDiskFolder(source, fs);
 }
 
-async function readRange(fs: FileSystem, path: string, location: string, start: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
+async function readRange(
+  fs: FileSystem,
+  path: string,
+  location: string,
+  [start, end]: readonly [number, number],
+  into: Uint8Array<ArrayBuffer> | undefined,
+): Promise<Uint8Array<ArrayBuffer>> {
   try {
     const file = await fs.open(path, 'r');
     try {
@@ -105,7 +111,7 @@ async function readRange(fs: FileSystem, path: string, location: string, start: 
       if (!stat.isFile()) throw fileMissing(location);
       // Looked at before the bytes are allocated: `end` may come from a file that lies.
       if (end > stat.size) throw fileTruncated(location, end, stat.size);
-      const bytes = new Uint8Array(end - start);
+      const bytes = into ?? new Uint8Array(end - start);
       for (let at = 0; at < bytes.length;) {
         const { bytesRead } = await file.read(bytes, at, Math.min(bytes.length - at, LARGEST_READ), start + at);
         if (bytesRead === 0) throw fileTruncated(location, end, start + at);

@@ -25,7 +25,7 @@ export interface GgufFile {
    * The tensor's bytes, or those from `startByte` to `endByte` (exclusive) of them. Throws what the folder throws, and `RangeError` for
    * bytes outside the tensor.
    */
-  read(tensor: GgufTensor, startByte?: number, endByte?: number): Promise<Uint8Array<ArrayBuffer>>;
+  read(tensor: GgufTensor, startByte?: number, endByte?: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 const PART_NAME = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/;
@@ -120,11 +120,11 @@ export async function openGguf(folder: Folder, file: string): Promise<GgufFile> 
     version,
     metadata,
     tensors,
-    async read(tensor, startByte = 0, endByte = tensor.byteLength) {
+    async read(tensor, startByte = 0, endByte = tensor.byteLength, into) {
       if (startByte < 0 || endByte < startByte || endByte > tensor.byteLength) {
         throw new RangeError(`Bytes ${startByte} to ${endByte} are not inside ${tensor.name} (${tensor.byteLength} bytes)`);
       }
-      return folder.read(tensor.file, tensor.start + startByte, tensor.start + endByte);
+      return folder.read(tensor.file, tensor.start + startByte, tensor.start + endByte, into);
     },
   };
 }

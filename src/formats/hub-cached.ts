@@ -126,12 +126,12 @@ export function openCachedHubFolder(text: string, access: HubAccess | undefined,
       if (listing) return fileIn(listing, name)?.size;
       return (await store.findNamed(repository, commit, name))?.size;
     },
-    read: async (name, start, end) => {
+    read: async (name, start, end, into) => {
       checkFileName(name);
       checkByteRange(start, end);
       const file = await fetched(name);
       if (!file) throw fileMissing(fileLocation({ location }, name));
-      return file.read(start, end);
+      return file.read(start, end, into);
     },
     stamp: async () => (await open()).commit,
   };

@@ -100,7 +100,7 @@ function locksOf({ root }: Disk, repository: string): string {
 async function storedFile({ fs }: Disk, folder: string, name: string): Promise<StoredFile | undefined> {
   const there = await unlessAbsent(() => openDiskFolder(folder, fs));
   const size = await there?.size(name);
-  return there && size !== undefined ? { size, read: (start, end) => there.read(name, start, end) } : undefined;
+  return there && size !== undefined ? { size, read: (start, end, into) => there.read(name, start, end, into) } : undefined;
 }
 
 async function find(disk: Disk, { repository, commit, file }: HubPlace): Promise<StoredFile | undefined> {

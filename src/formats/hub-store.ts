@@ -8,8 +8,8 @@ export const PIECE_BYTES = 4 << 20;
 export interface StoredFile {
   /** Bytes. */
   readonly size: number;
-  /** Bytes `start` to `end` (exclusive). Throws what a folder's `read` throws. */
-  read(start: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Bytes `start` to `end` (exclusive), as a folder's `read` gives them. Throws what that throws. */
+  read(start: number, end: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 /** A file that is on its way. Only one holder at a time has it, in all processes and tabs that share the store. */

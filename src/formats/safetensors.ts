@@ -17,7 +17,7 @@ export interface TensorFiles {
    * The tensor's bytes, or those from `startByte` to `endByte` (exclusive) of them. Throws what the folder throws, and
    * `RangeError` for bytes outside the tensor.
    */
-  read(info: TensorInfo, startByte?: number, endByte?: number): Promise<Uint8Array<ArrayBuffer>>;
+  read(info: TensorInfo, startByte?: number, endByte?: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 async function readTensors(folder: Folder, file: string, size: number): Promise<readonly TensorInfo[]> {
@@ -105,11 +105,11 @@ export async function openSafetensors(folder: Folder, stem: string): Promise<Ten
   return {
     location: folder.location,
     tensors,
-    async read(info, startByte = 0, endByte = info.end - info.start) {
+    async read(info, startByte = 0, endByte = info.end - info.start, into) {
       if (startByte < 0 || endByte < startByte || info.start + endByte > info.end) {
         throw new RangeError(`Bytes ${startByte} to ${endByte} are not inside ${info.name} (${info.end - info.start} bytes)`);
       }
-      return folder.read(info.file, info.start + startByte, info.start + endByte);
+      return folder.read(info.file, info.start + startByte, info.start + endByte, into);
     },
   };
 }

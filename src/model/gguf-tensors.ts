@@ -30,7 +30,7 @@ export function ggufTensors(
     format: 'gguf',
     fileName: (name) => fileNames.get(name) ?? name,
     tensors,
-    read: async ({ name }, startByte, endByte) => read(stored.get(name)!, startByte, endByte),
+    read: async ({ name }, startByte, endByte, into) => read(stored.get(name)!, startByte, endByte, into),
   };
 }
 

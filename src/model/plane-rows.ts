@@ -1,13 +1,14 @@
 import { loadPart, WebLoraError } from '../errors.ts';
 import { firstNotFinite, floatBytes, toF16, toF32, type FloatDtype } from '../formats/half.ts';
 import type { GgufBlockType } from '../formats/gguf-types.ts';
+import type { SliceMemory } from '../formats/slice-memory.ts';
 import type { FloatType, QuantizedType, WeightType } from '../kernels/libraries.ts';
 import { isBlockDtype, typeOf, type WeightDtype } from './plane-types.ts';
 import { padded } from './shape.ts';
 import type { ModelTensor, ModelTensors } from './tensors.ts';
 
-/** Bytes read at a time: no tensor is ever whole in JS memory because it is large. */
-const SLICE_BYTES = 16 << 20;
+/** Bytes read at a time: no tensor is ever whole in JS memory because it is large, and what is read stays in the processor's cache. */
+const SLICE_BYTES = 4 << 20;
 
 /** A tensor whose numbers can be served. */
 export type WeightTensor = ModelTensor & { readonly dtype: WeightDtype };
@@ -28,6 +29,10 @@ export interface RowReading {
   readonly signal: AbortSignal | undefined;
 }
 
+export interface SliceReading extends RowReading {
+  readonly memory: SliceMemory;
+}
+
 /** Code that only GGUF files need. */
 const ggufPart = (): Promise<typeof import('./gguf-rows.ts')> => loadPart(() => import('./gguf-rows.ts'));
 
@@ -35,7 +40,7 @@ const isOfBlocks = (tensor: WeightTensor): tensor is BlockTensor => isBlockDtype
 
 /** Reads a matrix in slices of whole rows, puts them into transformers' order, converts them to `type`, and hands them on. */
 export async function streamRows(
-  reading: RowReading,
+  reading: SliceReading,
   tensor: WeightTensor,
   type: WeightType,
   width: number,
@@ -47,41 +52,58 @@ export async function streamRows(
   const step = Math.max(1, Math.floor(SLICE_BYTES / (stored * interleaved))) * interleaved;
   for (let row = 0; row < rows; row += step) {
     reading.signal?.throwIfAborted();
-    const count = Math.min(step, rows - row);
-    const found = await reading.files.read(tensor, row * stored, (row + count) * stored);
-    const bytes = interleaved === 1 ? found : (await ggufPart()).inOrder(found, stored, interleaved);
-    const slice = { row, rows: count, width, bytes };
-    if (isOfBlocks(tensor)) await writeBlocks(tensor, slice, write);
-    else if (type === 'f32' || type === 'f16' || type === 'bf16') writeFloats(tensor as FloatTensor, type, slice, write);
-    else await writeQuantized(tensor as FloatTensor, type as QuantizedType, slice, write);
-    reading.onProgress(bytes.byteLength, tensor.file);
+    const slice = { row, rows: Math.min(step, rows - row), width, stored };
+    if (isOfBlocks(tensor)) await writeBlocks(reading, tensor, slice, write);
+    else await writeFloats(reading, tensor as FloatTensor, type, slice, write);
+    reading.onProgress(slice.rows * stored, tensor.file);
   }
 }
 
-/** Rows of a tensor from `row` on, as the file has them. */
+/** Rows of a tensor from `row` on; `stored`: bytes of each in the file. */
 interface Slice {
   readonly row: number;
   readonly rows: number;
   readonly width: number;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly stored: number;
 }
 
-async function writeBlocks(tensor: BlockTensor, { row, rows, width, bytes }: Slice, write: WriteRows): Promise<void> {
-  const { firstBadElement, sectionsOf } = await ggufPart();
-  const sections = sectionsOf(tensor.dtype, bytes, rows, width);
-  const bad = firstBadElement(tensor.dtype, sections, rows, width);
+/** Reads them to the beginning of the memory, which gets `room` bytes. */
+async function readSlice({ files, memory }: SliceReading, tensor: ModelTensor, { row, rows, stored }: Slice, room: number) {
+  const into = memory.bytes(room).subarray(0, rows * stored);
+  const found = await files.read(tensor, row * stored, (row + rows) * stored, into);
+  if (found.buffer !== into.buffer) into.set(found);
+  return into;
+}
+
+async function writeBlocks(reading: SliceReading, tensor: BlockTensor, slice: Slice, write: WriteRows): Promise<void> {
+  const { repackSlice, roomOf } = await ggufPart();
+  const { row, rows, width } = slice;
+  const blocks = { type: tensor.dtype, rows, width, headRows: tensor.interleaved ?? 1 };
+  await readSlice(reading, tensor, slice, roomOf(blocks));
+  const { sections, bad } = repackSlice(reading.memory, blocks);
   if (bad !== undefined) throw notFinite(tensor, 'a scale that is NaN or infinity', row * width + bad);
   write(row, { rows, sections });
 }
 
-function writeFloats(tensor: FloatTensor, type: FloatType, { row, rows, width, bytes }: Slice, write: WriteRows): void {
-  const converted = convert(tensor, bytes, type, row * width);
-  write(row, { rows, sections: [pad(converted, rows, width, type === 'f32' ? 4 : 2)] });
+async function writeFloats(reading: SliceReading, tensor: FloatTensor, type: WeightType, slice: Slice, write: WriteRows): Promise<void> {
+  const { row, rows, width, stored } = slice;
+  const { dtype, interleaved } = tensor;
+  const found = await readSlice(reading, tensor, slice, rows * stored);
+  requireFinite(tensor, reading.memory.firstNotFinite(dtype, 0, rows * width), row * width);
+  const bytes = interleaved === undefined ? found : (await ggufPart()).inOrder(found, stored, interleaved);
+  if (type === 'f32' || type === 'f16' || type === 'bf16') {
+    write(row, { rows, sections: [pad(convert(tensor, bytes, type), rows, width, type === 'f32' ? 4 : 2)] });
+  } else await writeQuantized(tensor, type as QuantizedType, { row, width, bytes }, write);
 }
 
-async function writeQuantized(tensor: FloatTensor, type: QuantizedType, { row, width, bytes }: Slice, write: WriteRows): Promise<void> {
+async function writeQuantized(
+  tensor: FloatTensor,
+  type: QuantizedType,
+  { row, width, bytes }: { readonly row: number; readonly width: number; readonly bytes: Uint8Array<ArrayBuffer> },
+  write: WriteRows,
+): Promise<void> {
   const { LARGEST_QUANTIZED, quantizeSlices } = await loadPart(() => import('./quantize.ts'));
-  const numbers = toF32(convert(tensor, bytes, typeOf(tensor.dtype), row * width), tensor.dtype);
+  const numbers = toF32(bytes, tensor.dtype);
   requireAtMost(numbers, LARGEST_QUANTIZED, type, tensor);
   await quantizeSlices(type, numbers, width, (first, { rows, values, scales }) => write(row + first, { rows, sections: [values, scales] }));
 }
@@ -93,13 +115,16 @@ export async function readVector(reading: RowReading, tensor: FloatTensor): Prom
   const found = await reading.files.read(tensor);
   const bytes = interleaved === undefined ? found : (await ggufPart()).inOrder(found, floatBytes(dtype), interleaved);
   reading.onProgress(bytes.byteLength, tensor.file);
-  return convert(tensor, bytes, 'f32', 0);
+  requireFinite(tensor, firstNotFinite(bytes, dtype), 0);
+  return convert(tensor, bytes, 'f32');
 }
 
-/** Numbers as a type that can hold them, all of them finite. */
-function convert(tensor: FloatTensor, bytes: Uint8Array<ArrayBuffer>, type: FloatType, firstIndex: number): Uint8Array<ArrayBuffer> {
-  const bad = firstNotFinite(bytes, tensor.dtype);
+function requireFinite(tensor: FloatTensor, bad: number | undefined, firstIndex: number): void {
   if (bad !== undefined) throw notFinite(tensor, 'NaN or infinity', firstIndex + bad);
+}
+
+/** Finite numbers as a type that can hold them. */
+function convert(tensor: FloatTensor, bytes: Uint8Array<ArrayBuffer>, type: FloatType): Uint8Array<ArrayBuffer> {
   if (typeOf(tensor.dtype) === type) return bytes;
   const values = toF32(bytes, tensor.dtype);
   if (type === 'f32') return new Uint8Array(values.buffer);

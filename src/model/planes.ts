@@ -1,5 +1,6 @@
 import { WebLoraError } from '../errors.ts';
 import { isFloatDtype } from '../formats/half.ts';
+import type { SliceMemory } from '../formats/slice-memory.ts';
 import type { Buffers } from '../gpu/buffers.ts';
 import { planeLayout, type WeightType } from '../kernels/libraries.ts';
 import { readVector, streamRows, type FloatTensor, type HeldRows, type RowReading, type WeightTensor } from './plane-rows.ts';
@@ -28,8 +29,8 @@ export interface WeightLoading extends RowReading, TypeChoice {
   readonly buffers: Buffers;
 }
 
-/** Reads one tensor or several of one plane, in the order of the places. */
-type Fill = () => Promise<void>;
+/** Reads one tensor or several of one plane, in the order of the places, through a memory that nobody else uses meanwhile. */
+type Fill = (memory: SliceMemory) => Promise<void>;
 export type Placing = WeightLoading & { readonly fills: Fill[] };
 
 function find({ files }: WeightLoading, name: string, shape: readonly number[]): ModelTensor {
@@ -80,9 +81,10 @@ export async function placePlane(
     chunks.push(...placeRows(loading, names[0]!, type, padded(width), firstRow, end));
   }
   await loading.buffers.settled();
-  loading.fills.push(async () => {
+  loading.fills.push(async (memory) => {
+    const write = (firstRow: number, held: HeldRows): void => writeRows(loading.device, chunks, padded(width), firstRow, held);
     for (const { tensor, type, firstRow } of parts) {
-      await streamRows(loading, tensor, type, width, (row, held) => writeRows(loading.device, chunks, padded(width), firstRow + row, held));
+      await streamRows({ ...loading, memory }, tensor, type, width, (row, held) => write(firstRow + row, held));
     }
   });
   return { rows, width, chunks };

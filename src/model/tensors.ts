@@ -29,6 +29,9 @@ export interface ModelTensors {
   readonly fileName?: (name: string) => string;
   /** By transformers' name. */
   readonly tensors: ReadonlyMap<string, ModelTensor>;
-  /** The tensor's bytes, or those from `startByte` to `endByte` (exclusive) of them. Throws what the folder throws. */
-  read(tensor: ModelTensor, startByte?: number, endByte?: number): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * The tensor's bytes, or those from `startByte` to `endByte` (exclusive) of them, perhaps in `into`, which is as long. Throws what the
+   * folder throws.
+   */
+  read(tensor: ModelTensor, startByte?: number, endByte?: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>;
 }

@@ -1,3 +1,4 @@
+import { openSliceMemory } from '../formats/slice-memory-open.ts';
 import type { ModelConfig } from './config.ts';
 import { placePlane, placeVector, type Placing, type Plane, type VectorPart, type WeightLoading } from './planes.ts';
 import type { Group, ModelShape } from './shape.ts';
@@ -109,13 +110,14 @@ async function placeLayer(loading: Placing, config: ModelConfig, shape: ModelSha
 }
 
 /** Runs all of them in their order, two at a time: while the bytes of one are converted and written, those of the next are read. */
-async function runAll(fills: readonly (() => Promise<void>)[]): Promise<void> {
+async function runAll(fills: Placing['fills']): Promise<void> {
   const left = fills.values();
   let failed = false;
   const lane = async (): Promise<void> => {
+    const memory = await openSliceMemory();
     for (const next of left) {
       if (failed) return;
-      await next().catch((error: unknown) => {
+      await next(memory).catch((error: unknown) => {
         failed = true;
         throw error;
       });

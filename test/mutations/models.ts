@@ -39,10 +39,7 @@ const TEXT = 'Hello world, 12 lamps\n!';
 const SETTINGS = { precision: 'exact', sequences: 2, batchRows: 8, poolBytes: 1 << 20 } as const;
 
 /** A provider that hands on what its device makes. */
-function recorded(
-  provider: GpuProvider,
-  allocations: Allocations,
-): { gpu: GpuProvider; made: Map<string, GPUBuffer> } {
+function recorded(provider: GpuProvider, allocations: Allocations): { gpu: GpuProvider; made: Map<string, GPUBuffer> } {
   const made = new Map<string, GPUBuffer>();
   const requestAdapter = async (options?: object): Promise<unknown> => {
     const adapter = (await provider.requestAdapter(options)) as GPUAdapter;

@@ -4,6 +4,7 @@ import { GGUF_BLOCKS, isGgufBlockType, type GgufBlockType, type GgufType } from 
 import { openGguf } from '../../src/formats/gguf.ts';
 import { permutedRows } from '../../src/model/gguf-config-tensors.ts';
 import { ggufTensors } from '../../src/model/gguf-tensors.ts';
+import { openSliceMemory } from '../../src/formats/slice-memory-open.ts';
 import { readVector } from '../../src/model/plane-rows.ts';
 import { halvesOn, planeType, QUANTIZATION } from '../../src/model/plane-types.ts';
 import { placePlane, type Placing, type Plane, type PlaneChunk } from '../../src/model/planes.ts';
@@ -68,7 +69,8 @@ async function load(given: readonly Given[], names: readonly string[], bindingBy
     shapes[0]![1]!,
     'layers',
   );
-  for (const fill of placing.fills) await fill();
+  const memory = await openSliceMemory();
+  for (const fill of placing.fills) await fill(memory);
   return { plane, bytes: made() };
 }
 
