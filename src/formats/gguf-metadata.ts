@@ -10,8 +10,13 @@ type Fallback<T> = readonly [] | readonly [T];
 function showValue(value: unknown): string {
   if (typeof value === 'number') return String(value); // JSON has no infinity and no NaN
   if (!Array.isArray(value) && !(ArrayBuffer.isView(value) && 'length' in value)) return show(value);
-  const items: readonly unknown[] = Array.isArray(value) ? value : Array.from(value as unknown as ArrayLike<unknown>);
-  return items.length > 8 ? `a list of ${items.length}` : `[${items.map(showValue).join(', ')}]`;
+  const list = value as unknown as ArrayLike<unknown>;
+  return list.length > 8 ? `a list of ${list.length}` : `[${Array.from(list, showValue).join(', ')}]`;
+}
+
+/** True for what stands for "no token" where an id is expected: -1, as converters write it into 32 bits with or without a sign. */
+export function isNoGgufToken(id: unknown): boolean {
+  return id === -1 || id === 0xffffffff;
 }
 
 /** The error for a key whose value is not what it must be, or that is missing. `expected` completes "it must be …". */

@@ -81,20 +81,30 @@ export function firstDuplicateKey(text: string): string | undefined {
   return undefined;
 }
 
-/** A value as it stands in a message: JSON, at most 60 characters. */
+const LONGEST_SHOWN = 60;
+
+/** A value as it stands in a message: JSON, at most 60 characters. Of what is longer no more is looked at than that takes. */
 export function show(value: unknown): string {
   const text = jsonOf(value);
-  return text.length <= 60 ? text : `${text.slice(0, 57)}...`;
+  return text.length <= LONGEST_SHOWN ? text : `${text.slice(0, LONGEST_SHOWN - 3)}...`;
 }
 
 /** JSON.parse reads any depth, JSON.stringify does not: brackets without end are shown as what they are. */
 function jsonOf(value: unknown): string {
   try {
-    return JSON.stringify(value) ?? String(value);
+    return JSON.stringify(value, (_, part: unknown) => beginning(part)) ?? String(value);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     return Array.isArray(value) ? '[… nested too deeply]' : '{… nested too deeply}';
   }
+}
+
+/** As much of a text or list as can be seen: a damaged file has millions of numbers where one is expected. */
+function beginning(value: unknown): unknown {
+  if (typeof value === 'string' || Array.isArray(value)) return value.length > LONGEST_SHOWN ? value.slice(0, LONGEST_SHOWN) : value;
+  return ArrayBuffer.isView(value) && 'length' in value
+    ? Array.from({ length: Math.min(Number(value.length), LONGEST_SHOWN) }, (_, i) => (value as unknown as ArrayLike<number>)[i])
+    : value;
 }
 
 /** The object as a map. `what` names it in the message: `config.json`, `config.json: rope_parameters`. Throws `file_invalid`. */

@@ -36,7 +36,7 @@ function layerTypes(settings: GgufSettings, layers: number, window: number | nul
   const pattern = valueOf(settings, 'attention.sliding_window_pattern') ?? (settings.architecture === 'gemma2' ? 2 : 6);
   const named = (isWindowed: boolean): string => (isWindowed && window !== null ? 'sliding_attention' : 'full_attention');
   if (isList(pattern)) {
-    const flags = Array.from(pattern);
+    const flags = pattern.length === layers ? Array.from(pattern) : [];
     const valid = flags.length === layers && flags.every((flag) => typeof flag === 'boolean' || flag === 0 || flag === 1);
     if (!valid) throw wrong(settings.location, key, pattern, `a list of ${layers}, one for each layer, true for a window`);
     return flags.map((flag) => named(flag === true || flag === 1));

@@ -1,4 +1,5 @@
 import { WebLoraError } from '../errors.ts';
+import { isNoGgufToken } from '../formats/gguf-metadata.ts';
 import { show } from '../formats/json.ts';
 import type { GgufArchitecture } from './gguf-config-tensors.ts';
 
@@ -21,7 +22,9 @@ export function unsupported(location: string, what: string): WebLoraError {
 
 /** A value as it stands in a message; lists that may be long, as their length and first entries. */
 export function shown(value: unknown): string {
-  return isList(value) ? `a list of ${value.length} (${show(Array.from(value).slice(0, 4))})` : show(value);
+  if (!isList(value)) return show(value);
+  const first = Array.from({ length: Math.min(value.length, 4) }, (_, i) => value[i]);
+  return `a list of ${value.length} (${show(first)})`;
 }
 
 /** True for the lists of a GGUF file: arrays and typed arrays. */
@@ -52,16 +55,16 @@ export function countOf(settings: GgufSettings, name: string, fallback?: number)
   const value = isList(given) ? given[0] : given;
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1)
     throw wrong(settings.location, key, given, 'a positive integer');
-  if (isList(given) && Array.from(given).some((each) => each !== value)) {
+  if (isList(given) && Array.prototype.some.call(given, (each) => each !== value)) {
     throw unsupported(settings.location, `${key} is ${shown(given)}; layers that differ are not served.`);
   }
   return value;
 }
 
-/** The id of a token under a key, whole; undefined where the file lacks it. Throws `gguf_metadata`. */
+/** The id of a token under a key, whole; undefined where the file lacks it, or says that there is none. Throws `gguf_metadata`. */
 export function tokenIdOf(settings: GgufSettings, key: string, vocabSize: number): number | undefined {
   const value = settings.metadata.get(key);
-  if (value === undefined) return undefined;
+  if (value === undefined || isNoGgufToken(value)) return undefined;
   if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < vocabSize) return value;
   throw wrong(settings.location, key, value, `the id of one of the ${vocabSize} tokens`);
 }

@@ -96,6 +96,14 @@ describe('one file', () => {
     expect((await open(ggufBytes({ entries }))).tensors.size).toBe(0);
   });
 
+  test('with millions of numbers where one is expected is refused at once', async () => {
+    const many: Entry = ['general.alignment', VALUE.list, listBytes(VALUE.u8, 4_000_000, new Uint8Array(4_000_000).fill(32))];
+    const began = performance.now();
+    const message = expect.stringMatching(/alignment is \[32,32,.*\.\.\.; it must/);
+    await expect(open(ggufBytes({ entries: [many] }))).rejects.toMatchObject({ code: 'gguf_header', message });
+    expect(performance.now() - began).toBeLessThan(2000); // as JSON it takes ten times as long
+  });
+
   test('may describe its tensors in any order', async () => {
     const file = await open(
       ggufBytes({
