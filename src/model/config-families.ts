@@ -77,7 +77,8 @@ const GEMMA_DEFAULTS = {
 const GEMMA2: Family = {
   ...LLAMA,
   architecture: 'Gemma2ForCausalLM',
-  keys: [...GEMMA_KEYS, 'attn_logit_softcapping'],
+  // its 9B and 27B have the window under a second name, too, which transformers does not read
+  keys: [...GEMMA_KEYS, 'attn_logit_softcapping', 'sliding_window_size'],
   defaults: { ...GEMMA_DEFAULTS, max_position_embeddings: 8192, attn_logit_softcapping: 50, final_logit_softcapping: 30 },
   norms: 'around',
   normOffset: 1,

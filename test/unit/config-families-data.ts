@@ -98,6 +98,17 @@ export const GEMMA_2_2B: Json = {
   sliding_window: 4096,
   vocab_size: 256000,
 };
+/** The window is there twice; only the first is read. */
+export const GEMMA_2_9B: Json = {
+  ...GEMMA_2_2B,
+  eos_token_id: 1,
+  hidden_size: 3584,
+  intermediate_size: 14336,
+  num_attention_heads: 16,
+  num_hidden_layers: 42,
+  num_key_value_heads: 8,
+  sliding_window_size: 4096,
+};
 /** It sees pictures; its text's config leaves out what is at transformers' defaults. */
 export const GEMMA_3_4B: Json = {
   architectures: ['Gemma3ForConditionalGeneration'],

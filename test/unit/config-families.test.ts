@@ -74,6 +74,7 @@ describe('families', () => {
     ['Llama 3.2 1B', hub.LLAMA_32_1B, { headDim: 64, contextLength: 131_072, endTokens: [128001, 128008, 128009] }],
     ['Mistral 7B v0.1', hub.MISTRAL_01, { headDim: 128, kvHeads: 8 }],
     ['Qwen2.5 0.5B', hub.QWEN_25_05B, { headDim: 64, kvHeads: 2, biases: { qkv: true, o: false, mlp: false } }],
+    ['Gemma 2 9B', hub.GEMMA_2_9B, { embeddingScale: Math.sqrt(3584), layers: 42, endTokens: [1] }],
     ['Gemma 2 2B', hub.GEMMA_2_2B, { embeddingScale: 48, attentionScale: 1 / 16, tiedEmbeddings: true, endTokens: [1, 107] }],
     [
       'Gemma 3 4B, which sees pictures',
