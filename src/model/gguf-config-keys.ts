@@ -59,8 +59,8 @@ export const GGUF_KEYS_OF: ReadonlyMap<string, readonly string[]> = new Map([
   ['rope.freq_base_swa', ['gemma3']],
 ]);
 
-/** Tokens with which a turn or a text ends, whatever else the file says; llama.cpp goes by the same. */
-export const ENDING_TOKENS: ReadonlySet<string> = new Set([
+/** Words with which a turn or a text ends, whatever else the file says; llama.cpp goes by the same. */
+export const ENDING_WORDS: ReadonlySet<string> = new Set([
   '<|eot_id|>',
   '<|eom_id|>',
   '<|im_end|>',
@@ -72,6 +72,8 @@ export const ENDING_TOKENS: ReadonlySet<string> = new Set([
   '<EOT>',
   '_<EOT>',
   '<eos>',
-  '</s>',
   '<\uFF5Cend\u2581of\u2581sentence\uFF5C>',
 ]);
+
+/** The same among control tokens. Gemma's vocabulary has HTML's tags as user-defined tokens, and there `</s>` ends struck-out text. */
+export const ENDING_TOKENS: ReadonlySet<string> = new Set([...ENDING_WORDS, '</s>']);

@@ -1,5 +1,12 @@
 import { show } from '../formats/json.ts';
-import { ENDING_TOKENS, GGUF_KEYS_OF, INERT_GGUF_KEYS, NEUTRAL_GGUF_VALUES, UNDERSTOOD_GGUF_KEYS } from './gguf-config-keys.ts';
+import {
+  ENDING_TOKENS,
+  ENDING_WORDS,
+  GGUF_KEYS_OF,
+  INERT_GGUF_KEYS,
+  NEUTRAL_GGUF_VALUES,
+  UNDERSTOOD_GGUF_KEYS,
+} from './gguf-config-keys.ts';
 import { familySettings, type GgufSizes, slidingWindow } from './gguf-config-family.ts';
 import { ropeFactorTensors, ropeParameters } from './gguf-config-rope.ts';
 import { type GgufArchitecture, ggufArchitectures, ggufTensorNames } from './gguf-config-tensors.ts';
@@ -124,7 +131,9 @@ function specialTokens(settings: GgufSettings, { vocabSize }: GgufSizes): Config
   const first = id('bos') ?? (isSentencePiece && vocabSize > 1 ? 1 : undefined);
   const last = id('eos') ?? (isSentencePiece && vocabSize > 2 ? 2 : undefined);
   const ends = [last, id('eot'), id('eom'), ...endingTokens(metadata)].filter((each) => each !== undefined);
-  return { bos_token_id: first ?? null, eos_token_id: [...new Set(ends)], pad_token_id: id('padding') ?? null };
+  const padding = metadata.get('tokenizer.ggml.padding_token_id');
+  const isPadding = Number.isInteger(padding) && Number(padding) >= 0 && Number(padding) < vocabSize; // it pads nothing here
+  return { bos_token_id: first ?? null, eos_token_id: [...new Set(ends)], pad_token_id: isPadding ? padding : null };
 }
 
 function endingTokens(metadata: ReadonlyMap<string, unknown>): readonly number[] {
@@ -132,6 +141,11 @@ function endingTokens(metadata: ReadonlyMap<string, unknown>): readonly number[]
   const types = metadata.get('tokenizer.ggml.token_type');
   if (!isList(tokens) || !isList(types)) return [];
   // Control tokens, and those of a fine-tune that its converter took for user-defined ones.
-  const isMarked = (id: number): boolean => types[id] === 3 || types[id] === 4;
-  return Array.from(tokens).flatMap((token, id) => (isMarked(id) && ENDING_TOKENS.has(String(token)) ? [id] : []));
+  const marks: ReadonlyMap<unknown, ReadonlySet<unknown>> = new Map([
+    [3, ENDING_TOKENS],
+    [4, ENDING_WORDS],
+  ]);
+  const ids: number[] = [];
+  for (let id = 0; id < tokens.length; id++) if (marks.get(types[id])?.has(tokens[id])) ids.push(id);
+  return ids;
 }

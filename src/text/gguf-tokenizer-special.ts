@@ -13,13 +13,20 @@ const sentencePieceIds: SpecialIds = new Map<SpecialName, number>([
   ['eos', 2],
 ]);
 
+/** What stands for "no token" where an id is expected: -1, as converters write it into 32 bits with or without a sign. */
+const noToken: ReadonlySet<unknown> = new Set([-1, 0xffffffff]);
+/** Names that no text is begun, cut or ended by: there an id behind the last is taken for none, as llama.cpp takes it. */
+const idleNames: ReadonlySet<SpecialName> = new Set<SpecialName>(['unknown', 'padding', 'seperator', 'mask']);
+
 /** Ids of the special tokens that the file names. Throws `gguf_metadata` for an id that is no token. */
 export function specialIds(source: GgufSource, tokens: readonly string[], kind: 'gpt2' | 'llama'): SpecialIds {
   const ids = new Map<SpecialName, number>();
   for (const name of specialNames) {
     const key = `tokenizer.ggml.${name}_token_id`;
     const byDefault = kind === 'llama' ? sentencePieceIds.get(name) : undefined;
-    const given = source.metadata.get(key);
+    const value = source.metadata.get(key);
+    const isBehind = idleNames.has(name) && Number.isInteger(value) && Number(value) >= tokens.length;
+    const given = isBehind || noToken.has(value) ? undefined : value;
     const id = given ?? (byDefault !== undefined && byDefault < tokens.length ? byDefault : undefined);
     if (id === undefined) continue;
     const valid = typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < tokens.length && tokens[id] !== '';

@@ -54,6 +54,12 @@ describe('byte-level BPE', () => {
     expect(tokenizer.decode([256, 257])).toBe('<pad>');
   });
 
+  test('ids that stand for none are none', () => {
+    const none = { eos_token_id: 0xffffffff, seperator_token_id: 0xffffffff, padding_token_id: -1, mask_token_id: 300 };
+    const tokenizer = build({ ...byteLevel(['<s>'], []), ...none, bos_token_id: 256, add_bos_token: true });
+    expect(spelled(tokenizer, 'a', 'special')).toEqual(['<s>', 'a']);
+  });
+
   test('BOS and EOS go where the file says, else where the name says', () => {
     const vocabulary = byteLevel(['<s>', '</s>'], [], { bos_token_id: 256, eos_token_id: 257 });
     expect(spelled(build(vocabulary), 'a', 'special')).toEqual(['a']);
