@@ -1,12 +1,12 @@
 import { WebLoraError } from '../errors.ts';
 import { fileLocation, type Folder } from '../formats/folder.ts';
 import { openGguf, type GgufFile } from '../formats/gguf.ts';
-import { isFloatDtype, toF32 } from '../formats/half.ts';
+import { floatBytes, isFloatDtype, toF32 } from '../formats/half.ts';
 import { parseModelConfig } from '../model/config.ts';
-import { parseGenerationConfig } from '../model/generation-config.ts';
 import { configOfGguf } from '../model/gguf-config.ts';
 import { withRopeFactors } from '../model/gguf-config-rope.ts';
 import type { GgufArchitecture } from '../model/gguf-config-tensors.ts';
+import { generationOfGguf } from '../model/gguf-generation.ts';
 import { ggufTensors } from '../model/gguf-tensors.ts';
 import type { ModelTensors } from '../model/tensors.ts';
 import { tokenizerConfigOfGguf, tokenizerOfGguf } from '../text/gguf-tokenizer.ts';
@@ -25,7 +25,11 @@ export async function readGgufModel(
 ): Promise<ModelFiles> {
   const gguf = await openGguf(folder, file);
   const { metadata, location } = gguf;
-  const json = await withRopeFactors(configOfGguf(metadata, gguf.tensors.keys(), location), (name) => readFactors(gguf, name), location);
+  const json = await withRopeFactors(
+    configOfGguf(metadata, gguf.tensors.keys(), location),
+    (name, most) => readFactors(gguf, name, most),
+    location,
+  );
   const parsed = parseModelConfig(json, location);
   // what transformers adds to Gemma's norms as it computes, the file's weights have already
   const config = { ...parsed, normOffset: 0 };
@@ -34,19 +38,20 @@ export async function readGgufModel(
   return {
     config,
     tensors,
-    generation: parseGenerationConfig({}, location),
+    generation: generationOfGguf(metadata, location),
     text: textOf(gguf, tokenizer ? 'given' : 'own'),
     location: fileLocation(folder, file),
     name: nameOf(file),
   };
 }
 
-async function readFactors(gguf: GgufFile, name: string): Promise<Float32Array> {
+/** A tensor's factors; of one that has more than `most` only so many and one more, however large it is. */
+async function readFactors(gguf: GgufFile, name: string, most: number): Promise<Float32Array> {
   const tensor = gguf.tensors.get(name)!;
   if (!isFloatDtype(tensor.type)) {
     throw new WebLoraError('tensor_dtype', `${tensor.file}: ${name} is ${tensor.type}; rope's factors may be F32, F16 or BF16`);
   }
-  return toF32(await gguf.read(tensor), tensor.type);
+  return toF32(await gguf.read(tensor, 0, Math.min(tensor.byteLength, (most + 1) * floatBytes(tensor.type))), tensor.type);
 }
 
 /** Rounding what was rounded already would lose twice, and leaving it silently would not be what was asked for. */

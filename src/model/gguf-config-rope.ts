@@ -102,8 +102,8 @@ function factorTensors(settings: GgufSettings, { tensors, contextLength }: RopeS
   };
 }
 
-/** Gives a tensor's values by its name. */
-export type ReadFactors = (tensor: string) => Promise<ArrayLike<number>>;
+/** Gives a tensor's values by its name. Of more than `most` it may leave out all but one. */
+export type ReadFactors = (tensor: string, most: number) => Promise<ArrayLike<number>>;
 
 /**
  * Puts the values of factor tensors into the config that names them.
@@ -119,11 +119,13 @@ export async function withRopeFactors(
 ): Promise<Readonly<Record<string, unknown>>> {
   const { long_factor_tensor: long, short_factor_tensor: short, ...rope } = config['rope_parameters'] as RopeParameters;
   if (typeof long !== 'string' || typeof short !== 'string') return config;
-  const count = (Number(config['head_dim']) * Number(rope['partial_rotary_factor'] ?? 1)) / 2;
+  // rounded: 30 / 104 of 104 is below 30 in floating point
+  const count = Math.round((Number(config['head_dim']) * Number(rope['partial_rotary_factor'] ?? 1)) / 2);
   const checked = async (tensor: string): Promise<readonly number[]> => {
-    const factors = Array.from(await read(tensor));
+    const factors = Array.from(await read(tensor, count));
     if (factors.length !== count) {
-      throw new WebLoraError('tensor_shape', `${location}: ${tensor} has ${factors.length} factors; rope needs ${count}.`);
+      const found = factors.length > count ? `more than ${count}` : String(factors.length);
+      throw new WebLoraError('tensor_shape', `${location}: ${tensor} has ${found} factors; rope needs ${count}.`);
     }
     const at = factors.findIndex((factor) => !(factor > 0 && Number.isFinite(factor)));
     if (at >= 0) {

@@ -31,6 +31,12 @@ describe('rope', () => {
     expect(asked).toEqual(['rope_freqs.weight']);
   });
 
+  test('a part of a head takes as many factors as it has pairs', async () => {
+    const rope_parameters = { partial_rotary_factor: 30 / 104, long_factor_tensor: 'l', short_factor_tensor: 's' };
+    const filled = await withRopeFactors({ head_dim: 104, rope_parameters }, () => Promise.resolve(new Float32Array(15).fill(1)), 'a.gguf');
+    expect(filled['rope_parameters']).toMatchObject({ long_factor: Array.from({ length: 15 }, () => 1) });
+  });
+
   test('without factors nothing is read', async () => {
     const plain = config('llama');
     expect(await withRopeFactors(plain, () => Promise.reject(new Error('read')), 'a.gguf')).toBe(plain);
@@ -64,6 +70,22 @@ describe('special tokens', () => {
   test('a fine-tune’s own, whose converter took it for user-defined', () => {
     const own = { 'tokenizer.ggml.tokens': ['a', '<|im_end|>'], 'tokenizer.ggml.token_type': new Int32Array([1, 4]) };
     expect(config('qwen2', own)['eos_token_id']).toEqual([1]);
+  });
+
+  test('none, as converters write it: -1 in 32 bits', () => {
+    const none = 0xffffffff;
+    const files = { 'tokenizer.ggml.bos_token_id': none, 'tokenizer.ggml.eos_token_id': -1, 'tokenizer.ggml.padding_token_id': none };
+    expect(config('qwen2', files)).toMatchObject({ bos_token_id: null, eos_token_id: [], pad_token_id: null });
+    expect(config('llama', { ...files, 'tokenizer.ggml.model': 'llama' })).toMatchObject({ bos_token_id: 1, eos_token_id: [2] });
+    expect(config('qwen2', { 'tokenizer.ggml.padding_token_id': 32_000 })).toMatchObject({ pad_token_id: null });
+  });
+
+  test('Gemma’s tag </s>, which is user-defined, ends no text', () => {
+    const vocabulary = ['<pad>', '<eos>', '<bos>', '</s>', '<end_of_turn>'];
+    const gemma = (types: readonly number[]) =>
+      config('gemma3', { 'tokenizer.ggml.tokens': vocabulary, 'tokenizer.ggml.token_type': types })['eos_token_id'];
+    expect(gemma([3, 3, 3, 4, 4])).toEqual([1, 4]);
+    expect(gemma([3, 3, 3, 3, 4])).toEqual([1, 3, 4]);
   });
 
   test('SentencePiece’s usual ids where the file names none', () => {
