@@ -63,9 +63,10 @@ async function readModel(options: EngineOptions): Promise<ModelFiles> {
   };
 }
 
-/** The .gguf that the source names, or the only one where there is no config.json. Throws as `chooseGguf`. */
+/** The .gguf that the source names, or the only one where the weights are no safetensors. Throws as `chooseGguf`. */
 async function ggufIn(folder: Folder): Promise<string | undefined> {
-  if (folder.gguf === undefined && (await folder.size('config.json')) !== undefined) return undefined;
+  const hasConfig = folder.gguf === undefined && (await folder.size('config.json')) !== undefined;
+  if (hasConfig && !(await folder.names?.())?.some((name) => /\.gguf$/i.test(name))) return undefined;
   return (await loadPart(() => import('../formats/gguf-choice.ts'))).chooseGguf(folder);
 }
 

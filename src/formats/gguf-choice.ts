@@ -11,15 +11,23 @@ const NO_MODEL = /mmproj|imatrix/i;
 const MOST_SHOWN = 40;
 
 /**
- * The .gguf of a folder that is meant: the one that was asked for by name or tag, else the only one where there is no config.json. Of a
- * model in parts it is the first. Undefined: none is meant.
+ * Whether the config.json of a folder is of weights that lie beside it: many a repository of GGUFs has one, too. `names`: of its files;
+ * undefined where nobody can list them.
+ */
+export function isConfigOfFolder(names: readonly string[] | undefined): boolean {
+  return !names || names.some((name) => name.endsWith('.safetensors')) || ggufNames(names).length === 0;
+}
+
+/**
+ * The .gguf of a folder that is meant: the one that was asked for by name or tag, else the only one where the weights are no safetensors.
+ * Of a model in parts it is the first. Undefined: none is meant.
  *
  * @throws WebLoraError `file_missing` for one that was asked for and is not there, `gguf_ambiguous` where several could be meant, with
  * what is there; and what the folder throws.
  */
 export async function chooseGguf(folder: Folder): Promise<string | undefined> {
   const { gguf } = folder;
-  if (gguf === undefined && (await folder.size('config.json')) !== undefined) return undefined;
+  if (gguf === undefined && (await folder.size('config.json')) !== undefined && isConfigOfFolder(await folder.names?.())) return undefined;
   if (gguf !== undefined && 'file' in gguf) {
     if ((await folder.size(gguf.file)) !== undefined) return gguf.file;
     const there = ggufNames((await folder.names?.()) ?? []);

@@ -1,4 +1,4 @@
-import { chooseAmong } from './gguf-choice.ts';
+import { chooseAmong, isConfigOfFolder } from './gguf-choice.ts';
 import type { GgufChoice } from './hub-id.ts';
 import type { HubListing } from './hub-list.ts';
 
@@ -12,7 +12,8 @@ const ADAPTER = /^adapter_(config\.json|model.*\.safetensors(\.index\.json)?)$/;
 /** Names of the files that will be read, as far as the list of files tells: a total for progress, nothing is fetched for it. */
 export function plannedFiles({ files }: HubListing, use: HubUse, gguf: GgufChoice | undefined): string[] {
   const names = files.map(({ name }) => name);
-  if (gguf !== undefined || (use === 'model' && !names.includes('config.json'))) return ggufParts(names, gguf);
+  const isFolder = names.includes('config.json') && isConfigOfFolder(names);
+  if (gguf !== undefined || (use === 'model' && !isFolder)) return ggufParts(names, gguf);
   if (use === 'adapter') return names.filter((name) => ADAPTER.test(name));
   const single = names.includes('model.safetensors');
   return names.filter((name) => MODEL.test(name) || (single ? name === 'model.safetensors' : SHARD.test(name)));

@@ -175,8 +175,11 @@ describe('a hub folder', () => {
     }
     await expect(choice('owner/name')).rejects.toMatchObject({ code: 'gguf_ambiguous', message: expect.stringContaining(there) });
     await order({ files: { 'a-Q4_K_M.gguf': 'x', 'b-Q4_K_M.gguf': 'x', 'config.json': '{}' } });
-    await expect(choice('owner/name:Q4_K_M')).rejects.toMatchObject({ code: 'gguf_ambiguous' });
-    expect(await choice('owner/name')).toBeUndefined(); // config.json goes first
+    for (const id of ['owner/name:Q4_K_M', 'owner/name']) await expect(choice(id)).rejects.toMatchObject({ code: 'gguf_ambiguous' });
+    await order({ files: { 'a.gguf': 'x', 'config.json': '{}', params: '{}' } });
+    expect(await choice('owner/name')).toBe('a.gguf');
+    await order({ files: { 'a.gguf': 'x', 'config.json': '{}', 'model-00001-of-00002.safetensors': 'x' } });
+    expect(await choice('owner/name')).toBeUndefined(); // config.json is of what lies beside it
     await order({ files: { 'a.gguf': 'x' } });
     expect(await choice('owner/name')).toBe('a.gguf');
     await order({ files: { 'a.bin': 'x' } });

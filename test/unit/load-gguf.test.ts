@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { readGgufModel } from '../../src/engine/load-gguf.ts';
 import { openModel } from '../../src/engine/load.ts';
 import type { EngineOptions } from '../../src/engine/types.ts';
 import { planeTypes } from '../../src/model/plane-types.ts';
 import type { Tokenizer } from '../../src/text/tokenizer.ts';
+import { memoryFolder } from './files.ts';
 import { count, floats, ggufBytes, text, texts, VALUE, type Entry, type GgufPart } from './gguf-files.ts';
 
 const GGML_Q8_0 = 8;
@@ -74,6 +76,36 @@ describe('a .gguf as a model', () => {
     expect([...endTokens]).toEqual([3]);
     expect(info).toMatchObject({ name: 'tiny.Q8_0', serves: { text: true, chat: true } });
     expect(location).toMatch(/\/tiny\.Q8_0\.gguf$/);
+  });
+
+  test('is meant where a folder has a config.json and no other weights', async () => {
+    const bytes = ggufBytes({ entries: entries('llama', bpe('gpt-2')), tensors: parts('F32') });
+    const stub = new TextEncoder().encode('{"model_type":"llama"}');
+    expect((await openModel({ model: { 'tiny.gguf': bytes, 'config.json': stub } })).info.name).toBe('tiny');
+    const both = openModel({ model: { 'tiny.gguf': bytes, 'config.json': stub, 'model.safetensors': bytes } });
+    await expect(both).rejects.toMatchObject({ code: 'file_invalid', message: expect.stringContaining('config.json') });
+  });
+
+  test('has its defaults of sampling, as the converter took them from generation_config.json', async () => {
+    const sampling = [f32('general.sampling.temp', 0.6), count('general.sampling.top_k', 20), f32('general.sampling.top_p', 0.95)];
+    const { defaults, ignoredDefaults } = (await open([...none, ...sampling])).info;
+    expect(defaults).toEqual({ temperature: 0.6, topK: 20, topP: 0.95 });
+    expect(ignoredDefaults).toEqual([]);
+  });
+
+  test('has no more read of factors than rope takes', async () => {
+    const factors = (length: number) => floats('rope_freqs.weight', length);
+    const reads: number[] = [];
+    const opened = (length: number) => {
+      const folder = memoryFolder({
+        'a.gguf': ggufBytes({ entries: entries('llama', none), tensors: [...parts('F32'), factors(length)] }),
+      });
+      const read: typeof folder.read = (name, start, end) => (reads.push(end - start), folder.read(name, start, end));
+      return readGgufModel({ ...folder, read }, 'a.gguf', {});
+    };
+    await expect(opened(100_000)).rejects.toMatchObject({ code: 'tensor_shape', message: expect.stringContaining('rope needs 4') });
+    expect(reads.at(-1)).toBe(5 * 4);
+    await opened(4).catch((error: unknown) => expect(error).toMatchObject({ code: 'file_invalid' })); // a factor of 0
   });
 
   test('without a tokenizer serves token ids', async () => {
