@@ -1,6 +1,7 @@
 import { describe, test } from 'vitest';
 import type { GpuProvider } from '../src/engine/types.ts';
 import { dawn } from '../src/node.ts';
+import { sharedDevice } from './shared-device.ts';
 
 /** Tests run in software, where every machine computes the same, unless `WEBLORA_GPU=hardware` asks for the real thing. */
 export async function testGpu(): Promise<GpuProvider> {
@@ -24,10 +25,15 @@ export async function nullGpu(): Promise<GpuProvider> {
 const kept: GPU[] = [];
 
 /**
- * `describe` for suites that compute on a device. Without one the suite is skipped with the reason on standard error, and fails where
- * `CI` is set.
+ * `describe` for suites that compute on a device, which all of a file's cases share (see `sharedDevice`). Without one the suite is skipped
+ * with the reason on standard error, and fails where `CI` is set.
  */
 export async function describeGpu(name: string, suite: (gpu: GpuProvider) => void): Promise<void> {
+  await describeWith(name, async () => sharedDevice(await testGpu()), suite);
+}
+
+/** The same for suites of which every engine has a device to itself, as it does elsewhere. */
+export async function describeOwnGpu(name: string, suite: (gpu: GpuProvider) => void): Promise<void> {
   await describeWith(name, testGpu, suite);
 }
 

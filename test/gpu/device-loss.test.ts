@@ -1,5 +1,5 @@
-import { describeGpu } from '../device.ts';
+import { describeOwnGpu } from '../device.ts';
 import { deviceLossCases } from '../suites/device-loss.ts';
 import { nodeEnvironment, testCases } from './environment.ts';
 
-await describeGpu('a lost device', (gpu) => testCases(deviceLossCases(nodeEnvironment(gpu))));
+await describeOwnGpu('a lost device', (gpu) => testCases(deviceLossCases(nodeEnvironment(gpu))));

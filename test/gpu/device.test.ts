@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { dawn } from '../../src/node.ts';
-import { describeGpu } from '../device.ts';
+import { describeOwnGpu } from '../device.ts';
 
-await describeGpu('the device of the tests', (gpu) => {
+await describeOwnGpu('the device of the tests', (gpu) => {
   test('has the limits that every kernel is designed for', async () => {
     const adapter = (await gpu.requestAdapter()) as GPUAdapter;
     const device = await adapter.requestDevice();

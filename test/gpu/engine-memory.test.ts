@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'vitest';
 import { folderStore } from '../../src/node.ts';
-import { describeGpu } from '../device.ts';
+import { describeOwnGpu } from '../device.ts';
 import { checkMemory } from '../suites/engine-memory.ts';
 import { nodeEnvironment } from './environment.ts';
 import { folderBytes, usedBytes } from './memory.ts';
 
-await describeGpu('memory of an engine', (gpu) => {
+await describeOwnGpu('memory of an engine', (gpu) => {
   test('is back at its budgets after many loads', async () => {
     const path = await mkdtemp(join(tmpdir(), 'weblora-memory-'));
     try {
