@@ -25,10 +25,10 @@ function nibbles16(from: u32, to: u32): void {
   v128.store(to, i8x16.narrow_i16x8_u(lowNibbles(bytes), highNibbles(bytes)));
 }
 
-/** The same with 16 `quads` of bytes: weights of the low nibbles of all, then those of the high ones. */
-function nibbles(from: u32, halves: u32, to: u32): void {
-  const apart = halves * 16;
-  for (let i: u32 = 0; i < halves; i++) {
+/** The same of 32 · `count` bytes together: the weights in all low nibbles, then those in all high ones. */
+function nibbles(from: u32, count: u32, to: u32): void {
+  const apart = count * 16;
+  for (let i: u32 = 0; i < count; i++) {
     const a = v128.load(from + 32 * i);
     const b = v128.load(from + 32 * i, 16);
     v128.store(to + 16 * i, i8x16.narrow_i16x8_u(lowNibbles(a), lowNibbles(b)));

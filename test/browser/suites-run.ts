@@ -1,4 +1,5 @@
 import { indexedDbStore } from '../../src/adapters/store-idb.ts';
+import { sharedDevice } from '../shared-device.ts';
 import { allSuites, type Suites } from '../suites/all.ts';
 import { storeCases } from '../suites/stores.ts';
 import type { Environment } from '../suites/suite.ts';
@@ -15,5 +16,5 @@ async function folder(path: string): Promise<URL> {
 
 /** The suites, on the device of this thread. */
 export function suitesHere(createEngine: Environment['createEngine']): Suites {
-  return browserSuites({ gpu: navigator.gpu, folder, createEngine });
+  return browserSuites({ gpu: sharedDevice(navigator.gpu), folder, createEngine });
 }

@@ -1,6 +1,7 @@
 // Runs in Deno: a case for each line of standard input (`{"suite", "name"}`), an answer for each on standard output.
 import { createEngine } from '../../src/engine/engine.ts';
 import type { GpuProvider } from '../../src/engine/types.ts';
+import { sharedDevice } from '../shared-device.ts';
 import { allSuites } from '../suites/all.ts';
 import { runCase, type Asked } from '../suites/run.ts';
 
@@ -13,7 +14,7 @@ declare const Deno: {
 };
 
 const [root, kind] = Deno.args as [string, 'deno' | 'dawn'];
-const gpu = kind === 'dawn' ? await dawn() : (navigator.gpu as GpuProvider);
+const gpu = sharedDevice(kind === 'dawn' ? await dawn() : (navigator.gpu as GpuProvider));
 
 async function dawn(): Promise<GpuProvider> {
   // Deno's own specifier, which TypeScript does not know.
