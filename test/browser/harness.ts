@@ -3,12 +3,15 @@ import { tmpdir } from 'node:os';
 import { join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type LaunchOptions, type Page } from 'playwright';
-import { createServer, mergeConfig, type InlineConfig, type PreviewServer, type ViteDevServer } from 'vite';
+import { createServer, mergeConfig, type InlineConfig, type Plugin, type PreviewServer, type ViteDevServer } from 'vite';
 import { mutantPlugin } from '../mutants/plugin.ts';
 import { findChromium } from './chromium.ts';
+import { pathInServer } from './paths.ts';
 
 /** The project's root, with a slash at its end. */
 export const root = fileURLToPath(new URL('../../', import.meta.url));
+/** What may lie beside the checkout: references and adapters that are too large for it. */
+const shared = join(root, '../shared');
 
 /** A page and what it complained about. */
 export interface OpenPage {
@@ -133,7 +136,8 @@ function projectConfig(): InlineConfig {
     configFile: false,
     // Missing files are 404, not index.html.
     appType: 'mpa',
-    plugins: [mutantPlugin(root)],
+    plugins: [mutantPlugin(root), serveShared],
+    server: { fs: { allow: [root, shared] } },
     resolve: { alias: sourceAliases },
     optimizeDeps: {
       noDiscovery: true,
@@ -142,6 +146,17 @@ function projectConfig(): InlineConfig {
   };
 }
 
+/** Serves `/shared/…` from the folder beside the checkout. */
+const serveShared: Plugin = {
+  name: 'weblora-shared',
+  configureServer: ({ middlewares }) => {
+    middlewares.use((request, _response, next) => {
+      request.url = request.url?.replace(/^\/shared\//, () => `/@fs${shared}/`);
+      next();
+    });
+  },
+};
+
 /** The package's names for the files that they are built from. */
 export const sourceAliases = ['node', 'worker', ''].map((name) => ({
   find: new RegExp(`^weblora${name === '' ? '' : `/${name}`}$`),
@@ -149,11 +164,11 @@ export const sourceAliases = ['node', 'worker', ''].map((name) => ({
 }));
 
 /**
- * What the project's own server calls a path of the project (`test/fixtures/arch/llama/base`); undefined where nothing is there, or
- * where it lies outside.
+ * What the project's own server calls a path of the project (`test/fixtures/arch/llama/base`) or of the folder `../shared` beside it;
+ * undefined where nothing is there, or where it lies elsewhere.
  */
 export function urlOf(path: string): string | undefined {
   const file = join(root, path);
-  if (!file.startsWith(root.endsWith(sep) ? root : root + sep) || !existsSync(file)) return undefined;
-  return `/${path.replace(/^public\//, '')}`;
+  const isServed = [root, shared].some((folder) => file.startsWith(folder.endsWith(sep) ? folder : folder + sep));
+  return isServed && existsSync(file) ? `/${pathInServer(path)}` : undefined;
 }
