@@ -85,7 +85,10 @@ export interface EngineOptions {
    * before the answer are served what is there. Default 3,600,000; 0: at each use. Dropped files, bytes and hub ids with a commit never change.
    */
   readonly revalidateAfter?: number;
-  /** Sent to the hub, and to nobody else, with what is read by hub id. Default: the environment's `HF_TOKEN`, where there is one. */
+  /**
+   * Sent to the hub, and to nobody else, with what is read by hub id. Default: the one that Hugging Face's tools would send, where there is
+   * one (`HF_TOKEN`, or what `hf auth login` wrote); '' sends none.
+   */
   readonly hubToken?: string;
   /** Where hub ids are read from. Default: the environment's `HF_ENDPOINT`, where there is one, else https://huggingface.co. */
   readonly hubEndpoint?: string;

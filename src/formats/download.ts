@@ -91,23 +91,28 @@ async function fetchAndHash(source: RangeSource, part: HubPart, options: Downloa
 
 async function fetchPieces(job: Job, kept: () => void): Promise<void> {
   const { part, size } = job;
-  const all = Array.from({ length: pieceCount(size, part.pieceBytes) }, (_, piece) => piece);
-  const missing = all.filter((piece) => !part.kept.has(piece));
-  const [first, ...rest] = missing;
-  if (first === undefined) return;
+  const count = pieceCount(size, part.pieceBytes);
+  const missing = missingPieces(part, count);
+  const first = missing.next();
+  if (first.done) return;
   // One piece alone shows what the server can; a file of one piece needs no range.
-  if (all.length === 1 || (await fetchPiece(job, first, kept)) === 'no ranges') return fetchStream(job, kept);
+  if (count === 1 || (await fetchPiece(job, first.value, kept)) === 'no ranges') return fetchStream(job, kept);
   let ranges: 'yes' | 'no ranges' = 'yes';
   const worker = async (): Promise<void> => {
-    for (let piece = rest.shift(); piece !== undefined && ranges === 'yes'; piece = rest.shift()) {
-      if ((await fetchPiece(job, piece, kept)) === 'no ranges') ranges = 'no ranges';
+    for (let piece = missing.next(); !piece.done && ranges === 'yes'; piece = missing.next()) {
+      if ((await fetchPiece(job, piece.value, kept)) === 'no ranges') ranges = 'no ranges';
     }
   };
   // All have ended before the part may be closed, whichever fails first.
-  await Promise.allSettled(Array.from({ length: Math.min(CONNECTIONS, rest.length) }, () => worker().catch(job.stop)));
+  await Promise.allSettled(Array.from({ length: CONNECTIONS }, () => worker().catch(job.stop)));
   job.patience.signal?.throwIfAborted();
   // Another host may answer later than the first piece's, and know no ranges.
   if ((ranges as 'yes' | 'no ranges') === 'no ranges') return fetchStream(job, kept);
+}
+
+/** One after the other: a file's size is what somebody says, and no list of its pieces is made before its bytes come. */
+function* missingPieces({ kept }: HubPart, count: number): Generator<number, undefined> {
+  for (let piece = 0; piece < count; piece++) if (!kept.has(piece)) yield piece;
 }
 
 /** Fetches one piece; a connection that breaks goes on where it broke. */

@@ -13,14 +13,15 @@ export function refused(location: string, response: Response): WebLoraError {
   return new WebLoraError('file_unreadable', `The server answered ${response.status}${words} for ${location}.`);
 }
 
-/** `fetch`. Throws the signal's reason, or `file_unreadable` where no answer comes. */
+/** `fetch`. Throws the signal's reason, or `file_unreadable` where no answer comes, without what a query may hold: signatures. */
 export async function request(location: string, init: RequestInit): Promise<Response> {
   try {
     return await fetch(location, init);
   } catch (cause) {
     init.signal?.throwIfAborted();
     const why = cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : String(cause);
-    throw new WebLoraError('file_unreadable', `${location} cannot be fetched: ${why}`, { cause });
+    const shown = location.replace(/[?#].*$/s, '');
+    throw new WebLoraError('file_unreadable', `${shown} cannot be fetched: ${why.replaceAll(location, shown)}`, { cause });
   }
 }
 

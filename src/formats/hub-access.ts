@@ -1,11 +1,12 @@
 import { WebLoraError } from '../errors.ts';
 import { isAbsent } from './http.ts';
+import { environment, implicitToken } from './hub-home.ts';
 import { isEndpoint, parseHubId } from './hub-id.ts';
 import type { HubId } from './hub-id.ts';
 
 /** How the hub is reached. Each default is read from the environment, where there is one. */
 export interface HubAccess {
-  /** Sent to the endpoint's origin and nowhere else. Default `HF_TOKEN`; '' sends none. */
+  /** Sent to the endpoint's origin and nowhere else. Default: the one that Hugging Face's tools would send; '' sends none. */
   readonly token?: string | undefined;
   /** Default `HF_ENDPOINT`, else https://huggingface.co. */
   readonly endpoint?: string | undefined;
@@ -22,14 +23,14 @@ export interface HubSite {
   readonly tried?: string | undefined;
 }
 
-const HUB = 'https://huggingface.co';
+/** Hugging Face's own. */
+export const HUB = 'https://huggingface.co';
 
 /** Reads a hub id and how its hub is reached. Throws `TypeError` for what is no hub id, endpoint or token. */
 export function hubSite(text: string, access: HubAccess = {}, tried?: string): HubSite {
   const id = parseHubId(text);
   if (!id) throw new TypeError(`${JSON.stringify(text)} is no hub id; those are owner/name, owner/name@revision, owner/name/file.gguf.`);
-  const endpoint = endpointOf(access.endpoint ?? environment('HF_ENDPOINT'));
-  return { id, endpoint, headers: headersOf(access.token ?? environment('HF_TOKEN')), tried };
+  return { id, endpoint: hubEndpoint(access), headers: headersOf(access.token ?? implicitToken()), tried };
 }
 
 /** Where the hub tells which commit the id's revision is. */
@@ -57,32 +58,25 @@ export function judgeRefusal({ id, endpoint, headers, tried }: HubSite, response
   }
   if (status !== 401 && status !== 403) return undefined;
   if (headers.authorization === undefined) {
-    const how = 'if it is private or gated, set HF_TOKEN to a token that may read it (or give the token as an option).';
+    const here = globalThis.process ? 'set HF_TOKEN, log in with hf auth login, or ' : '';
+    const how = `if it is private or gated, ${here}give a token that may read it as the option hubToken.`;
     return error('file_unreadable', `${endpoint} does not show ${repository} without a token (${status}): check the hub id; ${how}`);
   }
   const how = `check the token, and ask for access at ${endpoint}/${repository} if it is gated.`;
   return error('file_unreadable', `The token may not read ${repository} on ${endpoint} (${status}): check the hub id; ${how}`);
 }
 
-function endpointOf(given: string | undefined): string {
-  const text = given?.trim() || HUB;
+/** The hub's address, without a slash at its end. Throws `TypeError` for what is none. */
+export function hubEndpoint(access: HubAccess | undefined): string {
+  const text = (access?.endpoint ?? environment('HF_ENDPOINT'))?.trim() || HUB;
   if (!isEndpoint(text)) throw new TypeError("The hub's endpoint (HF_ENDPOINT) is not an http(s) URL without query and credentials.");
   return new URL(text).href.replace(/\/+$/, '');
 }
 
-function headersOf(given: string | undefined): Readonly<Record<string, string>> {
-  const token = given?.trim() ?? '';
+function headersOf(given: string): Readonly<Record<string, string>> {
+  const token = given.trim();
   if (token === '') return {};
   // Checked here because fetch would show the token in its message.
   if (!/^[\x21-\x7e]+$/.test(token)) throw new TypeError('The hub token (HF_TOKEN) holds spaces or characters that no token has.');
   return { authorization: `Bearer ${token}` };
-}
-
-/** A variable of the environment; undefined where there is none, and where it may not be looked at (Deno). */
-export function environment(name: string): string | undefined {
-  try {
-    return globalThis.process?.env?.[name];
-  } catch {
-    return undefined;
-  }
 }

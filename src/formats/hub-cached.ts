@@ -7,9 +7,10 @@ import { checkByteRange, checkFileName, fileLocation, fileMissing } from './fold
 import type { Folder } from './folder-contract.ts';
 import { anyHash } from './hash.ts';
 import type { HashMaker } from './hash.ts';
-import { environment, hubSite } from './hub-access.ts';
+import { hubSite } from './hub-access.ts';
 import type { HubAccess, HubSite } from './hub-access.ts';
 import { fly } from './hub-flights.ts';
+import { isSet } from './hub-home.ts';
 import { isCommit } from './hub-id.ts';
 import { findCommit, listCommit } from './hub-list.ts';
 import type { HubFile, HubListing } from './hub-list.ts';
@@ -33,7 +34,7 @@ export interface CachedHubOptions {
    * read that waits throws.
    */
   readonly onProgress?: ((progress: HubProgress) => void) | undefined;
-  /** `never`: only what the store keeps is used. Default `when needed`; `never` where the environment sets `HF_HUB_OFFLINE`. */
+  /** `never`: only what the store keeps is used. Default `when needed`; `never` where the environment sets `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`. */
   readonly network?: 'when needed' | 'never' | undefined;
   /** Hashes bytes as they come. Default: the runtime's own in Node and Deno, a library's elsewhere. */
   readonly hash?: HashMaker | undefined;
@@ -184,7 +185,7 @@ async function note(
 }
 
 function isNetworkOff({ network }: CachedHubOptions): boolean {
-  return network === undefined ? /^(1|on|yes|true)$/i.test(environment('HF_HUB_OFFLINE') ?? '') : network === 'never';
+  return network === undefined ? isSet('HF_HUB_OFFLINE') || isSet('TRANSFORMERS_OFFLINE') : network === 'never';
 }
 
 /** Finds a file in the store, or fetches it. */

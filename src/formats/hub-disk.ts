@@ -1,7 +1,7 @@
 import { isFileName } from './folder-contract.ts';
 import { openDiskFolder } from './folder-disk.ts';
 import type { FileSystem } from './folder-disk.ts';
-import { environment } from './hub-access.ts';
+import { cacheFolder, isSet } from './hub-home.ts';
 import { takeLock } from './folder-lock.ts';
 import { folderModels, namesBelow, removeCommit, unlessAbsent } from './hub-disk-layout.ts';
 import { openDiskPart } from './hub-disk-part.ts';
@@ -25,10 +25,10 @@ interface Disk {
  * @param root the cache's folder. Default `HF_HUB_CACHE`, else `HF_HOME/hub`, else `~/.cache/huggingface/hub`.
  * @throws TypeError in a runtime without a file system.
  */
-export function diskHubStore(root: string = defaultRoot()): HubStore {
+export function diskHubStore(root: string = cacheFolder()): HubStore {
   const fs = globalThis.process?.getBuiltinModule?.('node:fs/promises');
   if (!fs) throw new TypeError('There is no file system here to keep models in; pages have opfsHubStore().');
-  const links = /^(1|on|yes|true)$/i.test(environment('HF_HUB_DISABLE_SYMLINKS') ?? '') ? 'none' : 'symbolic';
+  const links = isSet('HF_HUB_DISABLE_SYMLINKS') ? 'none' : 'symbolic';
   const disk: Disk = { fs, root, links };
   const call = <T>(what: string, work: () => Promise<T>): Promise<T> =>
     work().catch((cause: unknown) => {
@@ -73,18 +73,6 @@ export function diskHubStore(root: string = defaultRoot()): HubStore {
         await fs.rm(locksOf(disk, repository), { recursive: true, force: true });
       }),
   };
-}
-
-/** Where Hugging Face's tools keep what they fetch. */
-function defaultRoot(): string {
-  const os = globalThis.process?.getBuiltinModule?.('node:os');
-  if (!os) return '';
-  const full = (path: string): string => path.replace(/^~(?=$|[/\\])/, os.homedir()).replace(/\$(?:\{(\w+)\}|(\w+))/g, expand);
-  const expand = (text: string, braced?: string, bare?: string): string => environment((braced ?? bare)!) ?? text;
-  const hub = environment('HF_HUB_CACHE') || environment('HUGGINGFACE_HUB_CACHE');
-  if (hub) return full(hub);
-  const home = environment('HF_HOME') || `${environment('XDG_CACHE_HOME') || '~/.cache'}/huggingface`;
-  return `${full(home)}/hub`;
 }
 
 function folderOf({ root }: Disk, repository: string): string {

@@ -100,8 +100,25 @@ function findBlob(opfs: Opfs, repository: string, file: HubFile): Promise<Stored
     const folder = await blobFolder(opfs, repository, file);
     const [size, pieceBytes] = ((await readText(folder, WHOLE)) ?? '').split(' ').map(Number);
     if (!folder || size !== file.size || !Number.isSafeInteger(pieceBytes) || pieceBytes! <= 0) return undefined;
-    return { size, read: (start, end) => readPieces(folder, file, pieceBytes!, start, end) };
+    const read = (start: number, end: number): Promise<Uint8Array<ArrayBuffer>> => readWhole(folder, file, pieceBytes!, start, end);
+    return { size, read: (start, end) => opfs.call(`read ${file.name}`, () => read(start, end)) };
   });
+}
+
+/** A browser that was cut off may lose pieces that it had said were written: whoever opens the file next fetches those again. */
+async function readWhole(
+  folder: Directory,
+  file: HubFile,
+  pieceBytes: number,
+  start: number,
+  end: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    return await readPieces(folder, file, pieceBytes, start, end);
+  } catch (error) {
+    if (end <= file.size) await folder.removeEntry(WHOLE).catch(() => undefined);
+    throw error;
+  }
 }
 
 async function readPieces(

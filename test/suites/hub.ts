@@ -110,7 +110,7 @@ async function checkStreamLater(bench: Bench): Promise<void> {
 
 async function checkDenied(bench: Bench): Promise<void> {
   await bench.order({ token: TOKEN });
-  await failsAs(bench.open().size('config.json'), 'file_unreadable', /without a token \(401\).*HF_TOKEN/);
+  await failsAs(bench.open().size('config.json'), 'file_unreadable', /without a token \(401\).*hubToken/);
   await failsAs(bench.open({}, { token: 'hf_other' }).size('config.json'), 'file_unreadable', /token may not read/);
   await bench.faults({ on: 'api', kind: 'status', status: 403, headers: { 'x-error-code': 'GatedRepo' } });
   await failsAs(bench.open({}, { token: TOKEN }).size('config.json'), 'file_unreadable', /ask for access/);

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import * as fs from 'node:fs/promises';
 import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, truncate, writeFile } from 'node:fs/promises';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -12,16 +12,13 @@ import { build } from 'esbuild';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openCachedHubFolder } from '../../src/formats/hub-cached.ts';
 import { diskHubStore } from '../../src/formats/hub-disk.ts';
-import { memoryHubStore } from '../../src/formats/hub-store-memory.ts';
 import { removeModel } from '../../src/formats/hub-store.ts';
 import { takeLock } from '../../src/formats/folder-lock.ts';
-import { opfsHubStore } from '../../src/formats/hub-opfs.ts';
 import { openHubDouble } from '../servers/hub.ts';
 import type { HubDouble } from '../servers/hub.ts';
 import { seededBytes } from '../servers/hub-orders.ts';
 import { COMMIT, openBench, PIECE, ranges, readWhole, sameBytes, sentBytes, settledRequests, SIZE } from '../suites/hub-bench.ts';
 import type { Bench } from '../suites/hub-bench.ts';
-import { memoryDirectory } from './opfs-double.ts';
 
 let double: HubDouble;
 let root: string;
@@ -118,20 +115,6 @@ describe('processes that share a cache', () => {
 });
 
 describe("Hugging Face's cache", () => {
-  test('is where its own tools have it', () => {
-    const names = ['HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE', 'HF_HOME', 'XDG_CACHE_HOME'];
-    for (const name of names) vi.stubEnv(name, undefined);
-    expect(diskHubStore().location).toBe(join(homedir(), '.cache/huggingface/hub'));
-    vi.stubEnv('XDG_CACHE_HOME', '/x');
-    expect(diskHubStore().location).toBe('/x/huggingface/hub');
-    vi.stubEnv('HF_HOME', '~/hf');
-    expect(diskHubStore().location).toBe(join(homedir(), 'hf/hub'));
-    vi.stubEnv('HUGGINGFACE_HUB_CACHE', '/old');
-    expect(diskHubStore().location).toBe('/old');
-    vi.stubEnv('HF_HUB_CACHE', '$XDG_CACHE_HOME/${HF_HOME}');
-    expect(diskHubStore().location).toBe('/x/~/hf');
-  });
-
   test('is laid out as they lay it out', async () => {
     const bench = await openDisk('layout');
     await bench.order({ files: { 'sub/config.json': '{}', 'model.bin': { size: SIZE, seed: 1 } } });
@@ -251,63 +234,6 @@ describe("Hugging Face's cache", () => {
     const bench = await openDisk('names');
     for (const id of ['a--b/c', 'a/b..c']) expect(() => openCachedHubFolder(id, {}, { store: bench.store })).toThrow(TypeError);
     for (const id of ['', 'owner/', 'owner/name@', '../x', 'a--b/c']) await expect(removeModel(bench.store, id)).rejects.toThrow(TypeError);
-  });
-});
-
-test('a piece of a page’s files that was cut off is none', async () => {
-  const directory = memoryDirectory();
-  const bench = await openBench({ endpoint: double.url, store: () => opfsHubStore('hub', async () => directory) }, 'cut-off');
-  await readWhole(bench.open(), 'config.json');
-  const file = (await bench.store.listing(bench.repository, COMMIT))!.files.find(({ name }) => name === 'model.bin')!;
-  const place = { repository: bench.repository, commit: COMMIT, file };
-  const open = async (pieceBytes: number) => {
-    const part = await bench.store.openPart(place, pieceBytes, undefined);
-    if (part === 'whole') throw new Error('it is whole');
-    return part;
-  };
-  const first = await open(PIECE);
-  for (const piece of [0, 1, 10]) await first.put(piece, new Uint8Array(piece === 10 ? 123 : PIECE));
-  await first.close();
-  const path = ['hub', `models--${bench.repository.replace('/', '--')}`, 'blobs', file.sha256!];
-  let folder = directory;
-  for (const name of path) folder = await folder.getDirectoryHandle(name);
-  const stream = await (await folder.getFileHandle('1')).createWritable();
-  await stream.write('short');
-  await stream.close();
-  const second = await open(PIECE);
-  expect([...second.kept]).toEqual([0, 10]);
-  await second.close();
-  expect((await open(2 * PIECE)).kept.size).toBe(0); // pieces of another length
-});
-
-describe('where there is no room', () => {
-  test('it is said how much is needed and how much is there, before anything is fetched', async () => {
-    const bench = await openBench({ endpoint: double.url, store: () => memoryHubStore(100_000) }, 'full');
-    await readWhole(bench.open(), 'config.json');
-    const refused = {
-      code: 'store_failed',
-      message: expect.stringMatching(/needs 655483 bytes \(655\.5 kB\) more in memory, and there are 99992 bytes/),
-    };
-    await expect(readWhole(bench.open(), 'model.bin')).rejects.toMatchObject(refused);
-    expect(sentBytes(await bench.log(), 'store')).toBe(0);
-  });
-
-  test('or when it runs out; what is there by then is kept', async () => {
-    let room = 5 * PIECE;
-    const write = (bytes: number): void => {
-      if (bytes > room) throw new DOMException('The quota has been exceeded.', 'QuotaExceededError');
-      if (bytes === PIECE) room -= bytes;
-    };
-    const directory = memoryDirectory({ write });
-    vi.stubGlobal('navigator', { storage: { estimate: async () => ({ quota: 1e9, usage: 0 }) } });
-    const bench = await openBench({ endpoint: double.url, store: () => opfsHubStore('hub', async () => directory) }, 'runs-out');
-    const more = { code: 'store_failed', message: expect.stringMatching(/model\.bin needs \d+ bytes .* there are 1000000000 bytes/) };
-    await expect(readWhole(bench.open(), 'model.bin')).rejects.toMatchObject(more);
-    room = Infinity;
-    const before = await settledRequests(bench);
-    sameBytes(await readWhole(bench.open(), 'model.bin'), expected, 'model.bin');
-    expect(sentBytes((await bench.log()).slice(before), 'store')).toBe(SIZE - 5 * PIECE);
-    vi.unstubAllGlobals();
   });
 });
 

@@ -25,8 +25,8 @@ beforeEach(async () => {
   await order();
   await faults();
   vi.stubEnv('HF_ENDPOINT', `${hub.url}/`);
-  vi.stubEnv('HF_TOKEN', undefined);
-  vi.stubEnv('HF_HUB_OFFLINE', undefined);
+  for (const name of ['HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN', 'HF_HUB_OFFLINE']) vi.stubEnv(name, undefined);
+  vi.stubEnv('HF_TOKEN_PATH', '/nowhere');
 });
 afterEach(() => {
   vi.unstubAllEnvs();
