@@ -94,6 +94,16 @@ async function addByAddress(dialog: Dialog): Promise<void> {
 /** Folders may be dropped anywhere on the page; what came of it is told in the dialog. */
 function acceptFolders(dialog: Dialog, open: () => void, model: ModelDialog): void {
   const veil = find('veil', HTMLElement);
+  const receive = async (folders: readonly (DroppedFolder | UnreadFolder)[]): Promise<void> => {
+    const looked = await Promise.all(folders.map(lookAt));
+    const [only] = looked;
+    if (only && 'kind' in only && only.kind === 'model' && looked.length === 1) {
+      dialog.dialog.close();
+      return model.take(only);
+    }
+    open();
+    measured('folders', () => addFolders(dialog, looked));
+  };
   const carriesFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes('Files') ?? false;
   on<DragEvent>(window, 'dragover', (event) => {
     if (!carriesFiles(event)) return;
@@ -108,39 +118,41 @@ function acceptFolders(dialog: Dialog, open: () => void, model: ModelDialog): vo
     veil.classList.remove('shown');
     if (!event.dataTransfer || !carriesFiles(event)) return;
     event.preventDefault();
-    const entries = entriesOf(event.dataTransfer);
-    void readFolders(entries).then(async (folders) => {
-      const found = await modelAmong(folders);
-      if (found) return model.take(found);
-      open();
-      measured('folders', () => addFolders(dialog, folders));
-    });
+    void readFolders(entriesOf(event.dataTransfer)).then(receive);
   });
   const input = find('add-folder', HTMLInputElement);
   on(input, 'change', () => {
     try {
       const folder = input.files && chosenFolder(input.files);
-      if (folder) addFolders(dialog, [folder]);
+      if (folder) void receive([folder]);
     } catch (error) {
-      addFolders(dialog, [{ name: 'The folder', error: error as Error }]);
+      void receive([{ name: 'The folder', error: error as Error }]);
     }
     input.value = '';
   });
 }
 
-/** The one base model that was dropped, if it is one. */
-async function modelAmong(folders: readonly (DroppedFolder | UnreadFolder)[]): Promise<DroppedFolder | undefined> {
-  const [only, ...others] = folders;
-  if (!only || others.length > 0 || 'error' in only || !(await isModel(only))) return undefined;
-  return only.files.some(({ name }) => name.includes('/')) ? only : modelOf(only.files);
+/** What was dropped, once it is known whether it is a base model. */
+type Looked = UnreadFolder | (DroppedFolder & { readonly kind: 'model' | 'other' });
+
+async function lookAt(folder: DroppedFolder | UnreadFolder): Promise<Looked> {
+  if ('error' in folder) return folder;
+  try {
+    if (!(await isModel(folder))) return { ...folder, kind: 'other' };
+  } catch (error) {
+    return { name: folder.name, error: error as Error };
+  }
+  const whole = folder.files.some(({ name }) => name.includes('/')) ? folder : modelOf(folder.files);
+  return { ...whole, kind: 'model' };
 }
 
-function addFolders(dialog: Dialog, folders: readonly (DroppedFolder | UnreadFolder)[]): void {
+function addFolders(dialog: Dialog, folders: readonly Looked[]): void {
   dialog.attempts.replaceChildren();
   if (folders.length === 0) showAttempt(dialog, 'Nothing').fail('There was no folder in what you dropped.');
   const added = folders.map((folder) => {
     const attempt = showAttempt(dialog, folder.name);
     if ('error' in folder) return attempt.fail(folder.error.message);
+    if (folder.kind === 'model') return attempt.fail('This is a base model: drop it by itself. Adapters are added once it is there.');
     if (!dialog.catalogue) return attempt.fail('The base model is still loading. Drop the folder again in a moment.');
     return addFolder(dialog, dialog.catalogue, folder, attempt);
   });

@@ -1,15 +1,15 @@
 import type { Source } from 'weblora';
 import { frontdeskAdapters, frontdeskSource, type Shipped } from './frontdesk.ts';
+import { checkHubId } from './hub-address.ts';
 import { keptFiles } from './kept-files.ts';
 
 /** The base model that a person chose: the page's own, one on the hub, or files that were dropped and are kept in this browser. */
 export type BaseChoice =
   | { readonly kind: 'frontdesk' }
   | { readonly kind: 'hub'; readonly id: string }
-  | { readonly kind: 'files'; readonly name: string };
+  | { readonly kind: 'files'; readonly name: string; readonly folder: string };
 
 const KEY = 'weblora.model';
-const HUB_ID = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*(?:\/[\w./+-]+\.gguf|:[\w.-]+)?(?:@[^\s@]+)?$/i;
 
 /** The one that this visit has: the last that was chosen in this browser, at first the page's own. */
 export const base: BaseChoice = lastChosen();
@@ -31,7 +31,7 @@ export function chooseBase(choice: BaseChoice): void {
 export async function baseSource(): Promise<Source> {
   if (base.kind === 'frontdesk') return frontdeskSource;
   if (base.kind === 'hub') return base.id;
-  const files = await keptFiles();
+  const files = await keptFiles(base.folder);
   if (files.length > 0) return files;
   throw new Error(`This browser has cleared its copy of “${base.name}”, and a page cannot open a file again by itself: drop it once more.`);
 }
@@ -41,21 +41,11 @@ export function hubAsked(): string | undefined {
   return new URLSearchParams(location.search).get('hub') ?? undefined;
 }
 
-/** The hub id that a person typed, or pasted as the address of the model's page; or what is wrong with it in words. */
-export function checkHubId(typed: string): { readonly id: string } | { readonly trouble: string } {
-  const text = typed.trim().replace(/^https?:\/\/(?:www\.)?(?:huggingface\.co|hf\.co)\/+/i, '');
-  const [, page, revision] = /^([^/]+\/[^/]+)\/tree\/([^?#]+)\/?$/.exec(text) ?? [];
-  const id = page === undefined ? text.replace(/\/+$/, '') : `${page}@${revision}`;
-  if (id === '') return { trouble: 'There is no model yet. One looks like HuggingFaceTB/SmolLM2-135M-Instruct' };
-  if (HUB_ID.test(id)) return { id };
-  return { trouble: `“${typed.trim()}” is no model of the hub. One looks like owner/name, owner/name@revision or owner/name:Q4_K_M` };
-}
-
 function lastChosen(): BaseChoice {
   try {
-    const { kind, id, name } = JSON.parse(localStorage.getItem(KEY) ?? '{}') as Record<string, unknown>;
+    const { kind, id, name, folder } = JSON.parse(localStorage.getItem(KEY) ?? '{}') as Record<string, unknown>;
     if (kind === 'hub' && typeof id === 'string' && 'id' in checkHubId(id)) return { kind, id };
-    if (kind === 'files' && typeof name === 'string') return { kind, name };
+    if (kind === 'files' && typeof name === 'string' && typeof folder === 'string') return { kind, name, folder };
   } catch {
     // what somebody else wrote there
   }

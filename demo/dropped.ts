@@ -39,8 +39,13 @@ export async function readFolders(entries: readonly FileSystemEntry[]): Promise<
       return files;
     }),
   );
-  const rest = loose.length > 0 ? [attempt('adapter', () => Promise.all(loose.map(fileOf)))] : [];
+  const rest = loose.length > 0 ? [attempt(nameOf(loose), () => Promise.all(loose.map(fileOf)))] : [];
   return Promise.all([...found, ...rest]);
+}
+
+/** Of loose files: a GGUF LoRA's own, as `adapter_model.safetensors` says nothing. */
+function nameOf(loose: readonly FileSystemEntry[]): string {
+  return loose.length === 1 ? loose[0]!.name.replace(/\.gguf$/i, '') : 'adapter';
 }
 
 async function attempt(name: string, read: () => Promise<readonly File[]>): Promise<DroppedFolder | UnreadFolder> {

@@ -8,7 +8,10 @@ interface ModelWords {
 const FETCH: ModelWords = {
   title: 'The model could not be fetched',
   text: 'One of its files did not arrive.',
-  steps: ['Check the name of the model and the connection, and try again. What has arrived is kept.'],
+  steps: [
+    'Check the name of the model and the connection, and try again. What has arrived is kept.',
+    'This page sends no token, which private and gated models need: fetch such a model yourself, and drop its files here.',
+  ],
 };
 
 const BROKEN: ModelWords = {

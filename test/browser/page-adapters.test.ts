@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import type { Page } from 'playwright';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { root, type Harness } from './harness.ts';
-import { answersOf, openDemo, openTab, PATIENCE, references, untilAnswered, untilReady, type DemoTab } from './page.ts';
+import { answersOf, drop, openDemo, openTab, PATIENCE, references, untilAnswered, untilReady, type DemoTab } from './page.ts';
 
 const TRACK = 'Hi, I am still waiting for order 16024. Thanks.';
 const PIRATE = `${root}public/models/frontdesk/adapters/pirate`;
@@ -64,16 +64,6 @@ afterAll(async () => {
 const addressOf = (): string => `http://localhost:${(elsewhere.address() as AddressInfo).port}/corsair/`;
 const card = (page: Page, voice: string) => page.locator(`.card[data-voice="${voice}"]`);
 
-/** Drops folders from the disk on the page, as a file manager does. */
-async function drop(page: Page, ...names: readonly string[]): Promise<void> {
-  const session = await page.context().newCDPSession(page);
-  const data = { items: [], files: names.map((name) => join(folders, name)), dragOperationsMask: 1 };
-  for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
-    await session.send('Input.dispatchDragEvent', { type, x: 400, y: 400, data });
-  }
-  await session.detach();
-}
-
 /** How many adapters the browser keeps. */
 function recordsOnDisk(page: Page): Promise<number> {
   return page.evaluate(async () => {
@@ -130,11 +120,11 @@ test('wrong addresses are told of in words beside the field, and leave nothing b
 
 test('a dropped folder becomes an adapter; bad ones are told of by name', async () => {
   const { page } = tab;
-  await drop(page, 'headline');
+  await drop(page, join(folders, 'headline'));
   await card(page, 'headline').waitFor({ timeout: PATIENCE });
   expect(await page.locator('#add').isVisible()).toBe(false);
   expect(await card(page, 'headline').locator('.card-facts').textContent()).toMatch(/^rank 4 · [\d.]+ kB · GPU$/);
-  await drop(page, 'broken', 'holiday');
+  await drop(page, join(folders, 'broken'), join(folders, 'holiday'));
   const attempts = page.locator('#attempts li');
   await expect.poll(() => attempts.locator('.error').count(), { timeout: 30_000 }).toBe(2);
   const said = await attempts.allTextContents();

@@ -71,6 +71,16 @@ export async function answersOf(page: Page): Promise<Readonly<Record<string, str
   return Object.fromEntries(pairs);
 }
 
+/** Drops files and folders from the disk on the page, as a file manager does. */
+export async function drop(page: Page, ...paths: readonly string[]): Promise<void> {
+  const session = await page.context().newCDPSession(page);
+  const data = { items: [], files: [...paths], dragOperationsMask: 1 };
+  for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
+    await session.send('Input.dispatchDragEvent', { type, x: 400, y: 400, data });
+  }
+  await session.detach();
+}
+
 /** Waits until nobody answers any more, in either view. */
 export async function untilAnswered(page: Page): Promise<void> {
   await page.waitForFunction(() => !document.querySelector('.stopping'), undefined, { timeout: PATIENCE });

@@ -25,7 +25,7 @@ for (const [suite, cases] of Object.entries(browserSuites(noEnvironment()))) {
       // What is compared with references beside the checkout takes its time too; Node does it always.
       const isMore = takes === 'minutes' || needs.some((path) => path.startsWith('../'));
       const skipped = (isMore && !process.env['WEBLORA_SLOW']) || needs.some((path) => urlOf(path) === undefined);
-      test.skipIf(skipped)(name, { timeout: isMore ? LONG : undefined }, async () => {
+      test.skipIf(skipped)(name, isMore ? { timeout: LONG } : {}, async () => {
         const failure = await open.page.evaluate(
           ([asked, where]) => (globalThis as unknown as { runCase(...args: unknown[]): Promise<string | undefined> }).runCase(asked, where),
           [{ suite, name }, on] as const,
