@@ -1,6 +1,7 @@
 import { WebLoraError } from '../errors.ts';
 import { booleanField, jsonObject, numberField, saysNothing, show, wrongField } from '../formats/json.ts';
 import type { JsonObject } from '../formats/json.ts';
+import { textName } from '../formats/text-names.ts';
 import { isLiteralPattern, modulePattern } from './module-pattern.ts';
 import type { ModulePattern } from './module-pattern.ts';
 
@@ -129,7 +130,7 @@ function checkCount(count: number, key: string, location: string): void {
   throw new WebLoraError('adapter_setting', `${location}: ${key} has ${count} entries; at most ${MOST_ENTRIES} are served.`);
 }
 
-/** A list of texts; undefined for null and for a single text, which PEFT takes as a regular expression (or "all-linear"). */
+/** A list of names, as a model has them that is text alone; undefined for null and for a single text, which PEFT takes as a regular expression (or "all-linear"). */
 function names(config: JsonObject, key: string, location: string): readonly string[] | undefined {
   const value = config.get(key) ?? undefined;
   if (value === undefined || typeof value === 'string') return undefined;
@@ -137,7 +138,7 @@ function names(config: JsonObject, key: string, location: string): readonly stri
     throw wrongField(location, key, value, 'a list of texts, a text, or null');
   }
   checkCount(value.length, key, location);
-  return value;
+  return value.map((name) => textName(`${name}.`).slice(0, -1));
 }
 
 function layerNumbers(config: JsonObject, location: string): readonly number[] | undefined {

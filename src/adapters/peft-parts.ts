@@ -29,6 +29,8 @@ const ROLES: readonly (readonly [RegExp, Role])[] = [
 /** The tensors of one module. */
 interface Found {
   readonly module: Module;
+  /** The module as the file names it, beside a part that sees pictures or not: what PEFT compares patterns with. */
+  readonly named: string;
   readonly tensors: Map<Role, TensorInfo>;
 }
 
@@ -45,15 +47,20 @@ function belongs(role: Role, module: Module, table: SiteTable): boolean {
   return role === first || role === second || role === 'magnitude' || role === 'saved' || role === 'base';
 }
 
-function placeOf(name: string, modules: Modules, table: SiteTable): { readonly module: Module; readonly role: Role } | undefined {
+interface Placed extends Pick<Found, 'module' | 'named'> {
+  readonly role: Role;
+}
+
+function placeOf(name: string, modules: Modules, table: SiteTable): Placed | undefined {
   const start = 'base_model.model.';
   if (!name.startsWith(start)) return undefined;
-  const rest = textName(name.slice(start.length));
+  const rest = name.slice(start.length);
   for (const [end, role] of ROLES) {
     const match = end.exec(rest);
     if (!match) continue;
-    const module = modules.find(rest.slice(0, match.index));
-    return module && belongs(role, module, table) ? { module, role } : undefined;
+    const named = rest.slice(0, match.index);
+    const module = modules.find(textName(`${named}.`).slice(0, -1));
+    return module && belongs(role, module, table) ? { module, named, role } : undefined;
   }
   return undefined;
 }
@@ -68,8 +75,8 @@ function gather(tensors: Iterable<TensorInfo>, modules: Modules, table: SiteTabl
       strangers.push(info.name);
       continue;
     }
-    const { module, role } = place;
-    const of = found.get(module.name) ?? { module, tensors: new Map<Role, TensorInfo>() };
+    const { module, named, role } = place;
+    const of = found.get(module.name) ?? { module, named, tensors: new Map<Role, TensorInfo>() };
     const other = of.tensors.get(role);
     if (other) throw new WebLoraError('adapter_target', `${location}: ${info.name} and ${other.name} are the same tensor twice.`);
     of.tensors.set(role, info);
@@ -95,7 +102,7 @@ function tensorOf(info: TensorInfo, { location }: Context): AdapterTensor {
 }
 
 /** The low-rank pair of a module; undefined where it has none. Throws `adapter_target`, and what `cutPair` throws. */
-function pairsOf({ module, tensors }: Found, context: Context): readonly PairPart[] {
+function pairsOf({ module, named, tensors }: Found, context: Context): readonly PairPart[] {
   const { config, table, location } = context;
   const { name, block, places } = module;
   const magnitude = tensors.get('magnitude');
@@ -113,7 +120,7 @@ function pairsOf({ module, tensors }: Found, context: Context): readonly PairPar
     throw new WebLoraError('adapter_target', `${location}: DoRA on ${name} is not served; train it on layers inside the model alone.`);
   }
   const stored = { a: tensorOf(a, context), b: tensorOf(b, context), magnitude: magnitude && tensorOf(magnitude, context) };
-  return cutPair({ name, block, places, ...stored, scale: scaleOf(config, name), rank: rankOf(config, name) }, table, location);
+  return cutPair({ name, block, places, ...stored, scale: scaleOf(config, named), rank: rankOf(config, named) }, table, location);
 }
 
 /**
