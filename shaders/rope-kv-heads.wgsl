@@ -3,7 +3,7 @@
 // One thread per row and head of q, k or v: a barrier would cost more in software.
 // vectors: with BIAS the bias ([q heads | k heads | v heads], D), then with NORM the norms' weights, of q and of k (D each).
 // From outside: HEADS, KV_HEADS, DIM4, ROTARY, QKV_STRIDE4, PAGES_PER_ROW, BIAS, NORM, EPSILON; lib/step, lib/state, lib/grid,
-// lib/pool-*.
+// lib/pool-*, lib/head-norms-*.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
 @group(0) @binding(1) var<storage, read> rope: array<f32>;
 @group(0) @binding(2) var<storage, read> blocks: array<u32>;
@@ -50,7 +50,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
     let scale = 1.0 / sqrt(squares / f32(DIM4 * 4u) + EPSILON);
     var weights = select(DIM4, 0u, head < HEADS);
     if (BIAS) { weights += ALL * DIM4; }
-    for (var d = 0u; d < DIM4; d++) { values[d] *= scale * vectors[weights + d]; }
+    let own = head_norm_of(index, head < HEADS);
+    for (var d = 0u; d < DIM4; d++) { values[d] *= scale * head_weight_at(own, d, weights); }
   }
   let page = blocks[row.block_row * PAGES_PER_ROW + row.position / PAGE_TOKENS];
   let kv_head = (head - HEADS) % KV_HEADS;   // of no meaning for q

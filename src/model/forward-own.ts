@@ -4,9 +4,10 @@ import { embedPair, embedPairThreads } from '../kernels/embed-pair.ts';
 import { COMMON, DESCRIPTORS, POOL, STATE } from '../kernels/libraries.ts';
 import { SPLIT_COLUMNS, splitsOf } from '../kernels/lora-shrink.ts';
 import { savedNorm } from '../kernels/rms-norm.ts';
+import { savedHeadNorms, type ropeKvHeads } from '../kernels/rope-kv-heads.ts';
 import { setAside, setAsideThreads } from '../kernels/set-aside.ts';
 import { logitSegments } from '../kernels/step-layout.ts';
-import { constants, fixed, type ForwardParts, type Launch, type WholeKind } from './launch.ts';
+import { constants, fixed, type ForwardParts, type Launch, type OwnLaunch, type WholeKind } from './launch.ts';
 import type { Plan } from './plan.ts';
 import { padded, type Group } from './shape.ts';
 
@@ -50,6 +51,35 @@ export async function savedNormLaunch(parts: ForwardParts, { buffers, constants:
   return withTraits(outside ? TRAITS.finalNorm : TRAITS.norms, fixed(dispatch, launch.threads), launch);
 }
 
+/** Buffers and constants of the kernel that norms heads of q and k, for the base. */
+export interface BaseHeadNorms {
+  readonly buffers: Readonly<Record<keyof typeof ropeKvHeads.buffers, GPUBuffer>>;
+  readonly constants: Parameters<typeof constants>[1];
+  readonly libraries: readonly string[];
+  readonly layer: number;
+  readonly launch: Launch;
+}
+
+/** `savedNormLaunch` for the norms of heads. */
+export async function savedHeadNormsLaunch(
+  parts: ForwardParts,
+  { buffers, constants: own, libraries, layer, launch }: BaseHeadNorms,
+): Promise<Launch> {
+  const { table } = parts.shape;
+  const at = (module: string): number =>
+    normAt(
+      table,
+      table.norms.findIndex((each) => each.module === module),
+    );
+  const saved = { Q_NORM_AT: at('self_attn.q_norm'), K_NORM_AT: at('self_attn.k_norm'), SITES_IN_MODEL: entriesOf(table) };
+  const pipeline = await parts.pipelines.get(savedHeadNorms(), {
+    constants: constants(parts, { ...own, ...saved }),
+    libraries: [...libraries, DESCRIPTORS],
+  });
+  const dispatch = parts.pipelines.bind(pipeline, { ...buffers, descriptors: descriptorsOf(parts, layer) });
+  return withTraits(TRAITS.norms, fixed(dispatch, launch.threads), launch);
+}
+
 /**
  * Around a projection that adds to the residual: rows whose adapter multiplies its output (DoRA) have their residual set aside before,
  * so that the projection finds zeros there, and added again after.
@@ -83,16 +113,19 @@ export async function setAsideLaunches(
   return [await launch(false), await launch(true)];
 }
 
-/** What adapters do to embeddings, behind the base's. */
+/**
+ * What adapters do to embeddings, behind the base's. An adapter may bring a matrix and a pair for it, too (PEFT saves the base's weights
+ * beside a pair of theirs): what replaces comes before what adds.
+ */
 export async function ownEmbeddings(parts: ForwardParts): Promise<Launch[]> {
   const pair = (parts.traits & TRAITS.embeddingPair) === 0 ? [] : [await embeddingPairLaunch(parts)];
-  return [...pair, ...wholeLaunches(parts, 'embedding')];
+  return [...wholeLaunches(parts, 'embedding'), ...pair];
 }
 
-/** What adapters do to logits, behind the base's. */
+/** What adapters do to logits, behind the base's; in the order of `ownEmbeddings`. */
 export async function ownHeads(parts: ForwardParts): Promise<Launch[]> {
   const pair = (parts.traits & TRAITS.headPair) === 0 ? [] : await headPairLaunches(parts);
-  return [...pair, ...wholeLaunches(parts, 'head')];
+  return [...wholeLaunches(parts, 'head'), ...pair];
 }
 
 /** Low-rank pairs of the embedding, added to what the base's left in x. */
@@ -145,8 +178,16 @@ async function headPairLaunches(parts: ForwardParts): Promise<Launch[]> {
 function wholeLaunches({ wholes, layout }: ForwardParts, kind: WholeKind): Launch[] {
   if (!wholes) return [];
   const { launches, nothing, mostChunks } = wholes;
+  let of: Plan | undefined;
+  let found: readonly OwnLaunch[] = [];
+  /** Asked by each of the launches. */
+  const ofPlan = (plan: Plan): readonly OwnLaunch[] => {
+    if (plan !== of) found = launches(plan.wholes, kind);
+    of = plan;
+    return found;
+  };
   return Array.from({ length: layout.limits.samplers * mostChunks }, (_, i): Launch => {
-    const own = (plan: Plan) => (plan.wholes.length === 0 ? undefined : launches(plan.wholes, kind)[i]);
+    const own = (plan: Plan) => (plan.wholes.length === 0 ? undefined : ofPlan(plan)[i]);
     return { dispatch: (plan) => own(plan)?.dispatch ?? nothing[kind], threads: (plan) => own(plan)?.threads(plan) ?? 0 };
   });
 }

@@ -1,3 +1,5 @@
+import { TRAITS } from '../adapters/sites.ts';
+import { loadPart } from '../errors.ts';
 import { addRows, addRowsThreads } from '../kernels/add-rows.ts';
 import { COMMON, POOL, SOFTCAP, STATE } from '../kernels/libraries.ts';
 import { ropeKvHeads, ropeKvHeadsThreads } from '../kernels/rope-kv-heads.ts';
@@ -40,16 +42,19 @@ export async function ropeHeadsLaunch(parts: ForwardParts, layer: number): Promi
   const { pipelines, config, shape, activations: a, pool, poolType, weights } = parts;
   const { heads, kvHeads, headDim } = config;
   const kind = config.layerKinds[layer]!.rope;
-  const pipeline = await pipelines.get(ropeKvHeads, {
-    constants: constants(parts, {
-      ...{ HEADS: heads, KV_HEADS: kvHeads, DIM4: headDim / 4, ROTARY: config.ropes[kind]!.dimensions },
-      ...{ QKV_STRIDE4: shape.groups.qkv.outWidth / 4, PAGES_PER_ROW: a.pagesPerRow, BIAS: config.biases.qkv },
-      ...{ NORM: config.queryKeyNorm === 'each head', EPSILON: { f32: config.normEpsilon } },
-    }),
-    libraries: [...COMMON, STATE, POOL[poolType]],
-  });
+  const isNormed = config.queryKeyNorm === 'each head';
+  const own = {
+    ...{ HEADS: heads, KV_HEADS: kvHeads, DIM4: headDim / 4, ROTARY: config.ropes[kind]!.dimensions },
+    ...{ QKV_STRIDE4: shape.groups.qkv.outWidth / 4, PAGES_PER_ROW: a.pagesPerRow, BIAS: config.biases.qkv },
+    ...{ NORM: isNormed, EPSILON: { f32: config.normEpsilon } },
+  };
+  const libraries = [...COMMON, STATE, POOL[poolType]];
+  const pipeline = await pipelines.get(ropeKvHeads, { constants: constants(parts, own), libraries });
   const rope = a.ropes[kind]!;
   const vectors = weights.layers[layer]!.headVectors ?? rope; // where nothing is read, anything may be bound
   const buffers = { step: a.step, rope, blocks: a.blocks, state: a.state, vectors, qkv: a.qkv, pool: pool.layers[layer]! };
-  return fixed(pipelines.bind(pipeline, buffers), ({ rows }) => ropeKvHeadsThreads(rows, heads, kvHeads));
+  const launch = fixed(pipelines.bind(pipeline, buffers), ({ rows }) => ropeKvHeadsThreads(rows, heads, kvHeads));
+  if (!isNormed || (parts.traits & TRAITS.norms) === 0) return launch;
+  const { savedHeadNormsLaunch } = await loadPart(() => import('./forward-own.ts'));
+  return savedHeadNormsLaunch(parts, { buffers, constants: own, libraries, layer, launch });
 }

@@ -3,6 +3,8 @@ export interface RmsNormInput {
   readonly x: ArrayLike<number>;
   /** (width) */
   readonly weight: ArrayLike<number>;
+  /** By row of x: weights (width) that its adapter saved, in place of these. */
+  readonly saved?: readonly (ArrayLike<number> | undefined)[];
   /** The row of x that each row of y is made from. */
   readonly rows: readonly number[];
   readonly width: number;
@@ -13,15 +15,16 @@ export interface RmsNormInput {
 }
 
 /** y: (rows, stride), `width` of each row written. */
-export function rmsNorm({ x, weight, rows, width, stride, epsilon, output }: RmsNormInput, y: Float64Array): void {
+export function rmsNorm({ x, weight, saved, rows, width, stride, epsilon, output }: RmsNormInput, y: Float64Array): void {
   for (let i = 0; i < rows.length; i++) {
     const from = rows[i]! * stride;
     let squares = 0;
     for (let k = 0; k < width; k++) squares += x[from + k]! * x[from + k]!;
     const rms = Math.sqrt(squares / width + epsilon);
+    const own = saved?.[rows[i]!] ?? weight;
     for (let k = 0; k < width; k++) {
       const before = output === 'add' ? y[i * stride + k]! : 0;
-      y[i * stride + k] = before + (x[from + k]! / rms) * weight[k]!;
+      y[i * stride + k] = before + (x[from + k]! / rms) * own[k]!;
     }
   }
 }

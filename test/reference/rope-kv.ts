@@ -12,7 +12,15 @@ export interface RopeKvInput extends Paging {
   /** ([heads | kv heads | kv heads], headDim), added before anything else; undefined: none. */
   readonly bias?: ArrayLike<number> | undefined;
   /** (headDim) each: weights of the norms of a head of q and of k, before they turn; undefined: none. */
-  readonly norms?: { readonly q: ArrayLike<number>; readonly k: ArrayLike<number>; readonly epsilon: number } | undefined;
+  readonly norms?: (HeadNorms & { readonly epsilon: number }) | undefined;
+  /** By row: what its adapter saved of these. */
+  readonly saved?: readonly Partial<HeadNorms>[] | undefined;
+}
+
+/** Weights of the norms of a head of q and of k. */
+export interface HeadNorms {
+  readonly q: ArrayLike<number>;
+  readonly k: ArrayLike<number>;
 }
 
 type Floats = Float64Array<ArrayBuffer>;
@@ -35,7 +43,7 @@ export function ropeTable({ frequencies, factor }: Turning, positions: number): 
 }
 
 /** qkv: (rows, [heads | kv heads | kv heads], headDim), its q heads turned in place; pool: k turned and v as it is. Nothing of inert rows. */
-export function ropeKv({ rows, turning, bias, norms, ...paging }: RopeKvInput, qkv: Float64Array, pool: Float64Array): void {
+export function ropeKv({ rows, turning, bias, norms, saved, ...paging }: RopeKvInput, qkv: Float64Array, pool: Float64Array): void {
   const { heads, kvHeads, headDim } = paging;
   const all = heads + 2 * kvHeads;
   for (let row = 0; row < rows.length; row++) {
@@ -45,7 +53,8 @@ export function ropeKv({ rows, turning, bias, norms, ...paging }: RopeKvInput, q
       const at = (row * all + head) * headDim;
       const isValue = head >= heads + kvHeads;
       let values = Float64Array.from(qkv.subarray(at, at + headDim), (value, i) => value + (bias?.[head * headDim + i] ?? 0));
-      if (!isValue && norms) values = normed(values, head < heads ? norms.q : norms.k, norms.epsilon);
+      const norm = head < heads ? 'q' : 'k';
+      if (!isValue && norms) values = normed(values, saved?.[row]?.[norm] ?? norms[norm], norms.epsilon);
       if (!isValue) values = turned(values, position, turning);
       const kvHead = isValue ? head - heads - kvHeads : head - heads;
       if (head < heads) qkv.set(values, at);

@@ -24,6 +24,8 @@ export interface StepRow {
   readonly token?: number | { readonly slot: number };
   readonly position?: number;
   readonly blockRow?: number;
+  /** The slot of its one adapter, 0 for none. Default: poison, as most kernels do not read it. */
+  readonly adapter?: number;
 }
 
 export interface StepSampler extends SampleOptions {
@@ -62,8 +64,9 @@ export function stepWords({ rows = [], segments = [], rank = 0, logitRows = [], 
   words[HEADER.rankQuads] = rank / 4;
   words[HEADER.logitRows] = logitRows.length;
   words[HEADER.samplers] = samplers.length;
-  for (const [i, { token = 0, position = 0, blockRow = 0 }] of rows.entries()) {
-    put(layout.rowsAt + i * ROW_WORDS, [typeof token === 'number' ? token : TOKEN_IN_STATE + token.slot, position, blockRow]);
+  for (const [i, { token = 0, position = 0, blockRow = 0, adapter }] of rows.entries()) {
+    const place = [typeof token === 'number' ? token : TOKEN_IN_STATE + token.slot, position, blockRow];
+    put(layout.rowsAt + i * ROW_WORDS, adapter === undefined ? place : [...place, adapter]);
   }
   let parts = 0;
   for (const [i, segment] of segments.entries()) {

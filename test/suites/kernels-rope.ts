@@ -1,8 +1,8 @@
-import { COMMON, POOL, STATE, type PoolType } from '../../src/kernels/libraries.ts';
+import { COMMON, DESCRIPTORS, POOL, STATE, type PoolType } from '../../src/kernels/libraries.ts';
 import { ropeKv, ropeKvThreads } from '../../src/kernels/rope-kv.ts';
-import { ropeKvHeads, ropeKvHeadsThreads } from '../../src/kernels/rope-kv-heads.ts';
+import { ropeKvHeads, ropeKvHeadsThreads, savedHeadNorms } from '../../src/kernels/rope-kv-heads.ts';
 import { poolIndex, type Paging, type PlacedRow } from '../reference/paged.ts';
-import { plainTurning, ropeKv as ropeKvTwin, ropeTable, type Turning } from '../reference/rope-kv.ts';
+import { plainTurning, ropeKv as ropeKvTwin, ropeTable, type HeadNorms, type Turning } from '../reference/rope-kv.ts';
 import { bits, checkClose, loaded, poison, uniform } from './kernel-harness.ts';
 import type { Harness, Words } from './kernel-harness.ts';
 import { DTYPES, numbers, PAGES, PAGES_PER_ROW, pagingOf, SHAPES, SLOTS, stepRows, widthOf, type Heads } from './kernel-paging.ts';
@@ -16,6 +16,8 @@ interface Manner {
   readonly turning: (headDim: number) => Turning;
   readonly biased?: 'yes';
   readonly normed?: 'yes';
+  /** Some rows have adapters that saved the norm of q, of k or both. */
+  readonly saved?: 'yes';
 }
 
 const EPSILON = 1e-3;
@@ -31,7 +33,31 @@ const MANNERS: readonly Manner[] = [
   { name: 'three quarters turned', kernel: 'whole heads', turning: part(0.75) },
   { name: 'all turned, normed', kernel: 'whole heads', turning: whole, normed: 'yes' },
   { name: 'three quarters turned, biased and normed', kernel: 'whole heads', turning: part(0.75), biased: 'yes', normed: 'yes' },
+  { name: 'all turned, biased, norms saved', kernel: 'whole heads', turning: whole, biased: 'yes', normed: 'yes', saved: 'yes' },
 ];
+
+/** Slots whose adapters saved the norms named. */
+const SAVED: readonly (readonly ('q' | 'k')[])[] = [[], ['q'], ['k'], ['q', 'k']];
+const adapterOf = (row: number): number => (row + 1) % SAVED.length;
+const SITES_IN_MODEL = 2;
+const NORMS_AT = { q: 9, k: 10 } as const;
+
+/** Norms that adapters saved: their words, to lie behind `pages` words of a pool's pages, and descriptors that name them. */
+function savedOf({ saved }: Manner, { headDim }: Heads, pages: number) {
+  const random = uniform(11);
+  const norms = SAVED.map((names) => Object.fromEntries(names.map((name) => [name, random(headDim, 2)])) as Partial<HeadNorms>);
+  const words: number[] = [];
+  const vectors = norms.map((own) =>
+    [own.q, own.k].map((vector) => {
+      if (!vector) return 0;
+      words.push(...bits(Float32Array.from(vector)));
+      return (pages + words.length - headDim) / 4 + 1;
+    }),
+  );
+  const descriptors = poison(SAVED.length * SITES_IN_MODEL * 8, 'input');
+  vectors.forEach((own, slot) => descriptors.set(own, slot * SITES_IN_MODEL * 8 + NORMS_AT.q));
+  return saved && { words, descriptors, of: (rows: number) => Array.from({ length: rows }, (_, row) => norms[adapterOf(row)]!) };
+}
 
 /** Rows of several sequences, in pages that start and end, and a chunk that crosses from one page into the next. */
 const WRITING: readonly PlacedRow[] = [
@@ -51,6 +77,8 @@ interface Writing {
   readonly rows: readonly PlacedRow[];
   readonly qkv: Words;
   readonly pool: Words;
+  /** Where norms are saved. */
+  readonly descriptors?: Words | undefined;
 }
 
 /** Biases of q, k and v, and weights of the norms of q and k. */
@@ -62,7 +90,7 @@ function vectorsOf({ biased, normed }: Manner, shape: Heads) {
   return { bias, norms, words: all.length > 0 ? bits(Float32Array.from(all)) : poison(4, 'input') };
 }
 
-async function writeKv(harness: Harness, type: PoolType, { manner, shape, paging, rows, qkv, pool }: Writing) {
+async function writeKv(harness: Harness, type: PoolType, { manner, shape, paging, rows, qkv, pool, descriptors }: Writing) {
   const { heads, kvHeads, headDim } = shape;
   const turning = manner.turning(headDim);
   const { bias, norms, words } = vectorsOf(manner, shape);
@@ -70,7 +98,8 @@ async function writeKv(harness: Harness, type: PoolType, { manner, shape, paging
   const shared = { ...STEP, ...places, BIAS: bias !== undefined };
   const libraries = [...COMMON, STATE, POOL[type]];
   const table = bits(Float32Array.from(ropeTable(turning, 130)));
-  const buffers = { step: stepWords({ rows: stepRows(rows) }), rope: table, blocks: paging.blocks, state: SLOTS, qkv, pool };
+  const step = stepWords({ rows: stepRows(rows).map((row, i) => (descriptors ? { ...row, adapter: adapterOf(i) } : row)) });
+  const buffers = { step, rope: table, blocks: paging.blocks, state: SLOTS, qkv, pool };
   const rotary = turning.frequencies.length * 2;
   if (manner.kernel === 'parts of heads') {
     const constants = { ...shared, ROTARY8: rotary / 8 };
@@ -79,6 +108,15 @@ async function writeKv(harness: Harness, type: PoolType, { manner, shape, paging
   }
   const constants = { ...shared, ROTARY: rotary, NORM: norms !== undefined, EPSILON: { f32: EPSILON } };
   const threads = ropeKvHeadsThreads(rows.length, heads, kvHeads);
+  if (descriptors) {
+    return harness.run({
+      kernel: savedHeadNorms(),
+      constants: { ...constants, Q_NORM_AT: NORMS_AT.q, K_NORM_AT: NORMS_AT.k, SITES_IN_MODEL },
+      libraries: [...libraries, DESCRIPTORS],
+      buffers: { ...buffers, vectors: words, descriptors },
+      threads,
+    });
+  }
   return harness.run({ kernel: ropeKvHeads, constants, libraries, buffers: { ...buffers, vectors: words }, threads });
 }
 
@@ -91,12 +129,14 @@ async function checkRopeKv(harness: Harness, type: PoolType, shape: Heads, rowCo
   const values = uniform(rowCount)((rows.length + 2) * width, 1);
   if (type === 'f16') values.set([1e6, -1e6], rows.length * width - 2); // v: what f16 cannot hold becomes what it can
   const qkv = bits(values);
-  const pool = poison((PAGES * 2 * kvHeads * 16 * headDim) / (type === 'f16' ? 2 : 1), 'output');
-  const after = await writeKv(harness, type, { manner, shape, paging, rows, qkv, pool });
+  const pages = poison((PAGES * 2 * kvHeads * 16 * headDim) / (type === 'f16' ? 2 : 1), 'output');
+  const saved = savedOf(manner, shape, pages.length);
+  const pool = Uint32Array.of(...pages, ...(saved?.words ?? []));
+  const after = await writeKv(harness, type, { manner, shape, paging, rows, qkv, pool, descriptors: saved?.descriptors });
   const expectedQkv = numbers(qkv);
   const expectedPool = Float64Array.from(loaded(pool, DTYPES[type]));
   const { bias, norms } = vectorsOf(manner, shape);
-  ropeKvTwin({ ...paging, rows, turning: manner.turning(headDim), bias, norms }, expectedQkv, expectedPool);
+  ropeKvTwin({ ...paging, rows, turning: manner.turning(headDim), bias, norms, saved: saved?.of(rows.length) }, expectedQkv, expectedPool);
   const largest = type === 'f16' ? 65_504 : Infinity;
   const clamped = expectedPool.map((value) => (Number.isNaN(value) ? value : Math.max(-largest, Math.min(largest, value))));
   const what = `rope-kv ${type}, ${manner.name}, ${rows.length} rows, ${heads} heads on ${kvHeads} of ${headDim}`;

@@ -5,6 +5,8 @@ import { matmulCases, normCases } from './kernels-dense.ts';
 import { openHarness, type Harness } from './kernel-harness.ts';
 import { loraCases } from './kernels-lora.ts';
 import { needs } from './kernels-needs.ts';
+import { savedNormCases } from './kernels-norms.ts';
+import { wholeHeadCases } from './kernels-own.ts';
 import type { Case, Environment } from './suite.ts';
 
 /** Groups of more heads than a workgroup has queries for, whole and with a rest, and wide heads. */
@@ -31,6 +33,8 @@ export function wideCases({ gpu }: Pick<Environment, 'gpu'>): Case[] {
     ...matmulCases(harness, { forms: [row!], tolerance: 1e-5, types: ['f32', 'q4_1', 'q5_k'] }),
     ...matmulCases(harness, { forms: [tile!], tolerance: 1e-5, types: ['f16', 'q8', 'q4_k'] }),
     ...normCases(harness, base.rmsNorm),
+    ...savedNormCases(harness, base.rmsNorm),
+    ...wholeHeadCases(harness, 'yes'),
     ...loraCases(harness, base),
     ...attentionCases(harness, base.attention, SHAPES.slice(1, 2), ['f32']),
     ...attentionCases(harness, base.attentionPrefill!, SHAPES, ['f32']),

@@ -6,6 +6,9 @@ import { denseCases, matmulCases } from './kernels-dense.ts';
 import { filterCases } from './kernels-filter.ts';
 import { loraCases } from './kernels-lora.ts';
 import { needs } from './kernels-needs.ts';
+import { savedNormCases } from './kernels-norms.ts';
+import { ownCases } from './kernels-own.ts';
+import { promotionCases } from './kernels-promotion.ts';
 import { ropeCases } from './kernels-rope.ts';
 import { sampleCases } from './kernels-sample.ts';
 import type { Case, Environment } from './suite.ts';
@@ -14,7 +17,8 @@ import type { Case, Environment } from './suite.ts';
 export function kernelCases({ gpu }: Pick<Environment, 'gpu'>): Case[] {
   let opened: Promise<Harness> | undefined;
   const harness = (): Promise<Harness> => (opened ??= openHarness(gpu));
-  const suites = [denseCases, loraCases, ropeCases, attentionCases, sampleCases, filterCases, adjustCases];
+  const dense = [denseCases, savedNormCases, loraCases, ownCases, promotionCases];
+  const suites = [...dense, ropeCases, attentionCases, sampleCases, filterCases, adjustCases];
   const both = [...NARROW.matmul, ...NARROW_QUADS.matmul].map(({ variant }) => variant);
   const quads = [
     ...matmulCases(harness, { forms: both, tolerance: 1e-5, types: ['f32', 'bf16', 'q4', 'q5_1', 'q6_k'] }),
