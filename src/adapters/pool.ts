@@ -59,15 +59,16 @@ async function finish(upload: Upload): Promise<void> {
 }
 
 /**
- * Pages that an adapter takes, by bytes: of its widest layer, outside the layers, and of whole matrices. These lie in buffers of their own;
- * as many pages as hold so many bytes over all layers are kept free for them, so that all adapters together stay within the pool's budget.
+ * Pages that an adapter takes, by bytes: of its widest layer, outside the layers, and of whole matrices. The last two lie in buffers beside
+ * the pool; as many pages as hold so many bytes over all layers are kept free for them, so that all adapters together stay within the
+ * pool's budget.
  */
 export function pagesFor(
   { pageBytes, outerPageBytes, layers }: Pick<PoolMemory, 'pageBytes' | 'outerPageBytes'> & { readonly layers: number },
   { widest, outer, whole }: { readonly widest: number; readonly outer: number; readonly whole: number },
 ): number {
-  const run = Math.max(1, Math.ceil(widest / pageBytes), Math.ceil(outer / outerPageBytes));
-  return run + Math.ceil(whole / (pageBytes * layers));
+  const apart = Math.ceil((outer + whole) / (pageBytes * layers));
+  return Math.max(1, Math.ceil(widest / pageBytes) + apart, Math.ceil(outer / outerPageBytes));
 }
 
 const bytesOf = (whole: PackedAdapter['whole']): number =>

@@ -196,6 +196,11 @@ export interface AdapterPlace {
 
 /** What is left to do when an adapter's words are in the pool: what depends on the base, and what has buffers of its own. */
 export interface Finisher {
+  /**
+   * Finds out whether the device has room for what an adapter has in buffers of its own, before anybody leaves for it; takes none. Throws
+   * `out_of_memory`.
+   */
+  checkRoom(adapter: PackedAdapter): Promise<void>;
   /** In slices, after all words are written; nothing where there is nothing to do. */
   begin(place: AdapterPlace, adapter: PackedAdapter): Sliced | undefined;
   /** Frees what a slot has outside the pool. */

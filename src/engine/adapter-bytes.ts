@@ -2,7 +2,7 @@ import type { Placement } from '../adapters/cache.ts';
 import type { AdapterDisk, DiskOwner, HeldBlob } from '../adapters/disk.ts';
 import type { AdapterFacts, Move } from '../adapters/lower-tiers.ts';
 import { createAdapterPool, pagesFor, type AdapterPool } from '../adapters/pool.ts';
-import { traitsOf, type PackedAdapter } from '../adapters/sites.ts';
+import { traitsOf, WHOLE_TRAITS, type PackedAdapter } from '../adapters/sites.ts';
 import { WebLoraError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import type { Part } from '../model/plan.ts';
@@ -57,8 +57,8 @@ export interface AdapterBytes {
 }
 
 export interface AdapterBytesParts {
-  readonly device: Pick<ServingDevice, 'model' | 'reserveRank' | 'reserveTraits'>;
-  readonly core: () => Pick<Core, 'cache' | 'traffic' | 'lower' | 'contents'>;
+  readonly device: Pick<ServingDevice, 'model' | 'reserveRank' | 'reserveTraits' | 'checkRoom'>;
+  readonly core: () => Pick<Core, 'cache' | 'traffic' | 'lower' | 'contents' | 'isNeeded'>;
   readonly disk: () => AdapterDisk | undefined;
   /** Makes what keeps bytes on the disk, where there is one. */
   readonly createStore: StorePart['create'] | undefined;
@@ -121,12 +121,24 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
   };
   const uploads = createUploads(pool, {
     written,
+    makeRoom: (error) => {
+      const other = error instanceof WebLoraError && error.code === 'out_of_memory' ? looseHolder() : undefined;
+      if (other === undefined) return 'none';
+      core().traffic.evict(other);
+      return 'made';
+    },
     failed: (content, error) => {
       tell({ kind: 'fail', tier: 'gpu', bytes: resident.get(content)!.bytes, message: wordsOf(error) }, content);
       core().traffic.evict(content);
       parts.failed(content, error);
     },
   });
+  /** Who has buffers beside the pool, and leaves for another that needs some: nobody needs it, and it came first. */
+  const looseHolder = (): string | undefined => {
+    const { cache, isNeeded } = core();
+    const isLoose = (content: string): boolean => !isNeeded(content) && !cache.isPinned(content) && !uploads.has(content);
+    return [...resident].find(([content, { traits = 0 }]) => (traits & WHOLE_TRAITS) !== 0 && isLoose(content))?.[0];
+  };
 
   /** What is under way for the store; never rejected. */
   const busy = new Set<Promise<void>>();
@@ -204,6 +216,7 @@ export function createAdapterBytes(parts: AdapterBytesParts): AdapterBytes {
       const { packed, from } = read;
       await device.reserveRank(packed.rank4);
       await device.reserveTraits(traitsOf(packed));
+      if (packed.whole.length > 0 && looseHolder() === undefined) await device.checkRoom(packed);
       if (from === 'origin') await store?.room();
       await new Promise<void>((resolve) => {
         pace.read(core().contents.of(read.entry.key), () => {

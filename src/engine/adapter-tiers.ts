@@ -57,7 +57,7 @@ export interface StorePart {
 }
 
 export interface AdapterTiersParts {
-  readonly device: Pick<ServingDevice, 'model' | 'precision' | 'reserveRank' | 'reserveTraits'>;
+  readonly device: Pick<ServingDevice, 'model' | 'precision' | 'reserveRank' | 'reserveTraits' | 'checkRoom'>;
   readonly events: EventHub;
   readonly pace: Pace;
   /** What all that is read and kept takes turns by. */
@@ -70,7 +70,7 @@ export interface AdapterTiersParts {
 
 /** What is made after the tiers. */
 export interface AdapterUsers {
-  readonly core: Pick<Core, 'cache' | 'traffic' | 'lower' | 'contents' | 'inUse'>;
+  readonly core: Pick<Core, 'cache' | 'traffic' | 'lower' | 'contents' | 'inUse' | 'isNeeded'>;
   /** Keys of the adapters of open requests. */
   readonly inUse: () => ReadonlySet<string>;
   /** Something changed that may let a request run. */

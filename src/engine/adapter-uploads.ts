@@ -8,6 +8,7 @@ export interface Uploads {
   /** Goes on for so long; calls `written` for each that is all there. */
   go(ms: number): void;
   isIdle(): boolean;
+  has(content: string): boolean;
   /** Ends when it is there, or its place is another's. Throws what kept it from its place. */
   ended(content: string): Promise<void>;
   /** Its place is another's. */
@@ -17,18 +18,22 @@ export interface Uploads {
 
 interface Open {
   readonly content: string;
-  readonly upload: Upload;
+  readonly placement: Placement;
+  readonly packed: PackedAdapter;
+  upload: Upload;
   readonly began: number;
 }
 
 export interface UploadListener {
   /** It is all there, so many milliseconds after `begin`. */
   written(content: string, ms: number): void;
-  /** The device has no room for what it has outside the pool. */
+  /** One failed. `made`: the device had no room for what it has outside the pool, and somebody else has left for it. */
+  makeRoom(error: unknown): 'made' | 'none';
+  /** It failed, and there is no room to make. */
   failed(content: string, error: unknown): void;
 }
 
-export function createUploads(pool: () => AdapterPool, { written, failed }: UploadListener): Uploads {
+export function createUploads(pool: () => AdapterPool, { written, makeRoom, failed }: UploadListener): Uploads {
   let line: Open[] = [];
   const waiting = new Map<string, ((failure?: { readonly error: unknown }) => void)[]>();
   const end = (content: string, failure?: { readonly error: unknown }): void => {
@@ -37,23 +42,29 @@ export function createUploads(pool: () => AdapterPool, { written, failed }: Uplo
     for (const tell of told) tell(failure);
   };
   /** `over`: it ended, and not well. */
-  const step = ({ content, upload }: Open, ms: number): 'done' | 'more' | 'over' => {
+  const step = (open: Open, ms: number): 'done' | 'more' | 'over' => {
+    const { content, placement, packed } = open;
     try {
-      return upload.step(ms);
+      return open.upload.step(ms);
     } catch (error) {
-      line = line.filter((open) => open.content !== content);
+      if (makeRoom(error) === 'made') {
+        open.upload = pool().begin(placement, packed);
+        return 'more';
+      }
+      line = line.filter((other) => other !== open);
       end(content, { error });
       failed(content, error);
       return 'over';
     }
   };
+  const has = (content: string): boolean => line.some((open) => open.content === content);
   const cancel = (content: string): void => {
     line = line.filter((open) => open.content !== content);
     end(content);
   };
   return {
     begin: (content, placement, packed) => {
-      line.push({ content, upload: pool().begin(placement, packed), began: performance.now() });
+      line.push({ content, placement, packed, upload: pool().begin(placement, packed), began: performance.now() });
     },
     go: (ms) => {
       const until = performance.now() + ms;
@@ -68,8 +79,9 @@ export function createUploads(pool: () => AdapterPool, { written, failed }: Uplo
       }
     },
     isIdle: () => line.length === 0,
+    has,
     ended: (content) => {
-      if (!line.some((open) => open.content === content)) return Promise.resolve();
+      if (!has(content)) return Promise.resolve();
       return new Promise((resolve, reject) => {
         const told = (failure?: { readonly error: unknown }): void => (failure ? reject(failure.error) : resolve());
         waiting.set(content, [...(waiting.get(content) ?? []), told]);

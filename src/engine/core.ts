@@ -23,6 +23,8 @@ export interface Core {
   readonly traffic: Traffic;
   /** Whether a running sequence computes with this content. */
   inUse(content: string): boolean;
+  /** The same, or one waits for it. */
+  isNeeded(content: string): boolean;
 }
 
 export interface CoreParts {
@@ -98,5 +100,6 @@ export function createCore(parts: CoreParts, variant: CoreVariant = {}): Core {
       },
     },
     inUse: demand.inUse,
+    isNeeded: (content) => demand.inUse(content) || demand.place(content) !== undefined,
   };
 }

@@ -1,3 +1,4 @@
+import type { PackedAdapter } from '../adapters/sites.ts';
 import { loadPart, WebLoraError } from '../errors.ts';
 import { openGpu, type Gpu } from '../gpu/device.ts';
 import { measureReadback } from '../gpu/readback.ts';
@@ -27,6 +28,8 @@ export interface ServingDevice {
   reserveTraits(traits: number): Promise<void>;
   /** The same for penalties and biases. */
   reserveAdjust(): Promise<void>;
+  /** Whether there is room now for what an adapter has in buffers of its own, see `Finisher`. Throws `out_of_memory`. */
+  checkRoom(adapter: PackedAdapter): Promise<void>;
   /** A step came back: the device works. */
   worked(): void;
   /** Whether the device of now is gone; waits a moment where an error says so and the device does not yet. */
@@ -186,6 +189,11 @@ export async function openDevice(options: DeviceOptions): Promise<ServingDevice>
         () => (adjusts = 'no'),
       );
     },
+    checkRoom: (adapter) =>
+      onDevice(
+        (model) => model.finisher.checkRoom(adapter),
+        () => undefined,
+      ),
     worked: () => (inARow = 0),
     isLost: async (error) => !destroyed && (await isLost(now, error)),
     rebuild: () => (building = rebuild()),

@@ -31,6 +31,7 @@ export function createFinishing(runner: Pick<Runner, 'reserveTraits' | 'wholes'>
       if ((traits & COMPUTED) !== 0) await reserveGains();
     },
     finisher: {
+      checkRoom: async (adapter) => runner.wholes()?.checkRoom(adapter),
       begin: (place, adapter) => {
         const traits = traitsOf(adapter);
         const wholes = runner.wholes();

@@ -35,6 +35,8 @@ export interface ForwardParts {
 
 /** Embeddings and heads that adapters brought with them, each in buffers of its own as long as the adapter is resident. */
 export interface WholeMatrices {
+  /** See `Finisher`. */
+  checkRoom(adapter: PackedAdapter): Promise<void>;
   /**
    * Makes buffers for an adapter's matrices and fills them, a few milliseconds at a time; nothing where it has none. A step throws
    * `out_of_memory` where the device has no room, and leaves nothing.

@@ -80,17 +80,30 @@ export async function createWholeMatrices(parts: WholeParts, slots: number): Pro
     for (const buffer of owns.get(slot)?.buffers ?? []) buffers.drop(buffer);
     owns.delete(slot);
   };
-  /** Room for a matrix, cut where a binding ends, and what computes with it. */
-  const place = async (slot: number, own: Own, { sites, rows, dtype }: WholeMatrix): Promise<readonly Chunk[]> => {
+  const allocate = async (bytes: number): Promise<GPUBuffer> => {
+    const attempt = (): Promise<GPUBuffer> => buffers.allocate("an adapter's own embedding or head", bytes);
+    return attempt().catch(async () => {
+      await device.queue.onSubmittedWorkDone(); // who has just left is kept by steps in flight
+      return attempt();
+    });
+  };
+  /** Room for a matrix, cut where a binding ends; what there is of it is in `own`, whatever happens. */
+  const allocateAll = async (own: Pick<Own, 'buffers'>, { rows, dtype }: WholeMatrix): Promise<readonly Chunk[]> => {
     const rowBytes = width * NUMBER_BYTES[dtype];
     const rowsAtMost = Math.floor(most / (4 * rowBytes)) * 4;
     const chunks: Chunk[] = [];
     for (let firstRow = 0; firstRow < rows; firstRow += rowsAtMost) {
       const count = Math.min(rowsAtMost, rows - firstRow);
-      const buffer = await buffers.allocate("an adapter's own embedding or head", Math.ceil(count / 4) * 4 * rowBytes);
+      const buffer = await allocate(Math.ceil(count / 4) * 4 * rowBytes);
       own.buffers.push(buffer);
       chunks.push({ buffer, firstRow, rows: count });
     }
+    return chunks;
+  };
+  /** Room for a matrix, and what computes with it. */
+  const place = async (slot: number, own: Own, matrix: WholeMatrix): Promise<readonly Chunk[]> => {
+    const { sites, dtype } = matrix;
+    const chunks = await allocateAll(own, matrix);
     for (const chunk of chunks) {
       if (sites.includes(OUTER.embedding)) own.launches.embedding.push(await bindEmbedding(slot, TYPES[dtype], chunk));
       if (sites.includes(OUTER.head)) own.launches.head.push(await bindHead(slot, TYPES[dtype], chunk));
@@ -105,7 +118,7 @@ export async function createWholeMatrices(parts: WholeParts, slots: number): Pro
     owns.set(slot, own);
     let placed: readonly (readonly Chunk[])[] | undefined;
     let failure: unknown;
-    Promise.all(whole.map((matrix) => place(slot, own, matrix))).then(
+    inTurn(whole, (matrix) => place(slot, own, matrix)).then(
       (chunks) => (owns.get(slot) === own ? (placed = chunks) : own.buffers.forEach(buffers.drop)),
       (error: unknown) => {
         failure = error;
@@ -129,12 +142,27 @@ export async function createWholeMatrices(parts: WholeParts, slots: number): Pro
   };
   const empty: Chunk = { buffer: await buffers.allocate('no matrix', 256), firstRow: 0, rows: 4 };
   return {
+    checkRoom: async ({ whole }) => {
+      const own = { buffers: [] };
+      try {
+        await inTurn(whole, (matrix) => allocateAll(own, matrix));
+      } finally {
+        own.buffers.forEach(buffers.drop);
+      }
+    },
     begin,
     release,
     launches: (all, kind) => all.flatMap((slot) => owns.get(slot)?.launches[kind] ?? []),
     nothing: { embedding: (await bindEmbedding(0, 'f32', empty)).dispatch, head: (await bindHead(0, 'f32', empty)).dispatch },
     mostChunks: Math.ceil((config.vocabSize * width * 4) / most),
   };
+}
+
+/** One after another: where one fails none is still under way. */
+async function inTurn<T, R>(all: readonly T[], act: (each: T) => Promise<R>): Promise<readonly R[]> {
+  const results: R[] = [];
+  for (const each of all) results.push(await act(each));
+  return results;
 }
 
 interface Write {

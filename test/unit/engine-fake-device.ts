@@ -123,6 +123,7 @@ export function createFakeDevice({ pages, slots, precision, writeMs = 0 }: FakeS
     },
     reserveRank: async () => undefined,
     reserveTraits: async () => undefined,
+    checkRoom: async () => undefined,
     reserveAdjust: async () => undefined,
     worked: () => undefined,
     isLost: async () => failure !== undefined,

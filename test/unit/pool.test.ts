@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createAdapterPool } from '../../src/adapters/pool.ts';
+import { createAdapterPool, pagesFor } from '../../src/adapters/pool.ts';
 import { emptyLayer, type PackedAdapter } from '../../src/adapters/sites.ts';
 import type { PoolMemory } from '../../src/gpu/pool-memory.ts';
 import { tableOf } from './files.ts';
@@ -48,6 +48,14 @@ describe('the pool of adapters', () => {
     expect([0, 1, 128, 129].map((words) => pool.pagesOf(adapter(words, 'half')))).toEqual([1, 1, 1, 2]);
   });
 
+  test('what lies in buffers beside the pool counts as pages of all layers', () => {
+    const shape = { pageBytes: 100, outerPageBytes: 400, layers: 8 };
+    const pages = (widest: number, outer: number, whole: number): number => pagesFor(shape, { widest, outer, whole });
+    expect([pages(0, 0, 801), pages(250, 0, 1600), pages(250, 800, 0), pages(250, 800, 801)]).toEqual([2, 5, 4, 6]);
+    // its place beside the pool has the length of its run, however little lies in the layers
+    expect([pages(0, 1600, 0), pages(0, 1600, 1600)]).toEqual([4, 4]);
+  });
+
   test.each(['exact', 'half'] as const)('writes to the run and the slot it is given: %s', (precision) => {
     const { pool, writes, rows } = record();
     pool.write({ slot: 3, firstPage: 5, pages: 2 }, adapter(200, precision));
@@ -66,8 +74,8 @@ describe('the pool of adapters', () => {
     const layers = [{ ...plain.layers[0]!, matrices: [matrix], norms: [{ norm: 1, offset: 192 }] }, plain.layers[1]!];
     const head = { site: 1, offsetA: 0, offsetB: 32, rank4: 8, scale: 2 };
     const outer = { words: new Uint32Array(300), matrices: [head], norms: [{ norm: 0, offset: 256 }] };
-    expect(pool.pagesOf({ ...plain, layers, outer })).toBe(3);
-    pool.write({ slot: 3, firstPage: 5, pages: 3 }, { ...plain, layers, outer });
+    expect(pool.pagesOf({ ...plain, layers, outer })).toBe(4); // two in the widest layer, and three of two layers hold what lies outside
+    pool.write({ slot: 3, firstPage: 5, pages: 4 }, { ...plain, layers, outer });
     expect(writes.at(-1)).toEqual([2, 5 * PAGE_BYTES, 300]);
     const vector = (5 * PAGE_BYTES) / 16 + 1;
     expect([...rows.get('0/3')!.subarray(14)]).toEqual([vector + 16, vector + 32, 0, vector + 48, 0, 0, 0, 0, 0, 0]);
