@@ -7,7 +7,7 @@ interface ModelWords {
 
 const FETCH: ModelWords = {
   title: 'The model could not be fetched',
-  text: 'One of its files did not arrive.',
+  text: 'It, or one of its files, did not arrive.',
   steps: [
     'Check the name of the model and the connection, and try again. What has arrived is kept.',
     'This page sends no token, which private and gated models need: fetch such a model yourself, and drop its files here.',

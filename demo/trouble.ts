@@ -18,7 +18,7 @@ export function showTrouble(error: unknown): void {
   again.type = 'button';
   on(again, 'click', () => location.reload());
   const list = make('ul', '', ...steps.map((step) => make('li', '', step)));
-  const own = make('button', 'button', 'Back to Frontdesk');
+  const own = make('button', 'button quiet', 'Back to Frontdesk');
   own.type = 'button';
   on(own, 'click', () => chooseBase({ kind: 'frontdesk' }));
   const buttons = make('div', 'trouble-foot', again, ...(base.kind === 'frontdesk' ? [] : [own]));

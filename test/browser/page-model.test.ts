@@ -119,6 +119,9 @@ test('it is there after a reload without the hub', async () => {
   expect(await page.locator('#model-name').textContent()).toBe('owner/frontdesk@main');
   await page.setViewportSize({ width: 360, height: 740 });
   expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+  await page.locator('#model-open').click();
+  expect(await page.locator('#model').evaluate(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)).toBeLessThanOrEqual(0);
+  await page.keyboard.press('Escape');
   await page.setViewportSize({ width: 1280, height: 860 });
 });
 
