@@ -62,7 +62,7 @@ export function judgeRefusal({ id, endpoint, headers, tried }: HubSite, response
     const how = `if it is private or gated, ${here}give a token that may read it as the option hubToken.`;
     return error('file_unreadable', `${endpoint} does not show ${repository} without a token (${status}): check the hub id; ${how}`);
   }
-  const how = `check the token, and ask for access at ${endpoint}/${repository} if it is gated.`;
+  const how = `check the token (hubToken, HF_TOKEN or that of hf auth login), and ask for access at ${endpoint}/${repository} if it is gated.`;
   return error('file_unreadable', `The token may not read ${repository} on ${endpoint} (${status}): check the hub id; ${how}`);
 }
 
@@ -77,6 +77,7 @@ function headersOf(given: string): Readonly<Record<string, string>> {
   const token = given.trim();
   if (token === '') return {};
   // Checked here because fetch would show the token in its message.
-  if (!/^[\x21-\x7e]+$/.test(token)) throw new TypeError('The hub token (HF_TOKEN) holds spaces or characters that no token has.');
+  if (!/^[\x21-\x7e]+$/.test(token))
+    throw new TypeError('The hub token (hubToken, HF_TOKEN or that of hf auth login) holds spaces or characters that no token has.');
   return { authorization: `Bearer ${token}` };
 }

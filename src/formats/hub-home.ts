@@ -29,7 +29,13 @@ export function implicitToken(): string {
 
 function readToken(path: string): string {
   try {
-    return globalThis.process?.getBuiltinModule?.('node:fs').readFileSync(path, 'utf8').trim() ?? '';
+    return (
+      globalThis.process
+        ?.getBuiltinModule?.('node:fs')
+        .readFileSync(path, 'utf8')
+        .replace(/[\r\n]/g, '')
+        .trim() ?? ''
+    );
   } catch {
     return ''; // not logged in, or not ours to read
   }

@@ -65,6 +65,8 @@ export async function listCommit(site: HubSite, commit: string, patient: Patienc
       throw new WebLoraError('file_invalid', `${first} leads from page to page without an end (${pages.size} pages, then ${page}).`);
     }
     pages.add(page);
+    // Deno would fetch a file: of this computer too.
+    if (!/^https?:/i.test(page)) throw new WebLoraError('file_invalid', `${first} goes on at ${page}, which is no http(s) address.`);
     const { body, next } = await askJson(site, page, patient);
     if (!Array.isArray(body)) throw new WebLoraError('file_invalid', `${page} answered ${show(body)}, not a list of files: is it a hub?`);
     for (const entry of body as readonly unknown[]) {

@@ -39,7 +39,7 @@ test('the token is the one that they would send', async () => {
   try {
     vi.stubEnv('HF_HOME', folder);
     expect(sent()).toBeUndefined();
-    await writeFile(join(folder, 'token'), 'hf_login\n');
+    await writeFile(join(folder, 'token'), 'hf_login\r\n\n');
     expect(sent()).toBe('Bearer hf_login');
     expect(sent('')).toBeUndefined();
     expect(sent('hf_given')).toBe('Bearer hf_given');

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { openCachedHubFolder } from '../../src/formats/hub-cached.ts';
 import { hubSite } from '../../src/formats/hub-access.ts';
+import { listHubFiles } from '../../src/formats/hub-list.ts';
 import { openHubFolder } from '../../src/formats/hub-open.ts';
 import { askHub } from '../../src/formats/hub-request.ts';
 import { memoryHubStore } from '../../src/formats/hub-store-memory.ts';
@@ -55,6 +56,15 @@ test.each(['the files of a page', 'memory'])('what one hub says of a model is no
     return new TextDecoder().decode(await readWhole(folder, 'config.json'));
   };
   expect([await read(double), await read(other), await read(double)]).toEqual(['theirs', 'true', 'theirs']);
+});
+
+test('a list of files goes on at no file of this computer', async () => {
+  const link = { link: '<file:///etc/hosts>; rel="next"' };
+  const asked = vi.fn(async (_: string) => new Response('[]', { headers: link }));
+  vi.stubGlobal('fetch', asked);
+  const listing = listHubFiles(`owner/name@${COMMIT}`, { endpoint: 'http://hub', token: '' });
+  await expect(listing).rejects.toMatchObject({ code: 'file_invalid', message: expect.stringContaining('file:///etc/hosts') });
+  expect(asked).toHaveBeenCalledTimes(1);
 });
 
 test('names that leave the folder are refused, in a list and in a kept one', async () => {
