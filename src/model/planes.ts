@@ -90,7 +90,7 @@ export async function placePlane(
   return { rows, width, chunks };
 }
 
-/** Buffers for rows of one type, as few as bindings allow. */
+/** Buffers for rows of one type, as few as bindings and buffers allow. */
 function placeRows(
   { device, buffers }: WeightLoading,
   label: string,
@@ -100,7 +100,8 @@ function placeRows(
   end: number,
 ): PlaneChunk[] {
   const fourRows = planeLayout(type, 4, width).bytes;
-  const most = Math.floor(device.limits.maxStorageBufferBindingSize / fourRows) * 4;
+  const { maxStorageBufferBindingSize, maxBufferSize } = device.limits;
+  const most = Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize) / fourRows) * 4;
   const chunks: PlaneChunk[] = [];
   for (let firstRow = first; firstRow < end; firstRow += most) {
     const rows = Math.min(most, end - firstRow);

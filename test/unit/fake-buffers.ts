@@ -3,12 +3,18 @@ import type { Buffers } from '../../src/gpu/buffers.ts';
 /** What fake buffers hold. */
 export const held = new WeakMap<object, Uint8Array<ArrayBuffer>>();
 
-/** A device whose buffers lie in memory, bindings of so many bytes at most. `made` counts the buffers' bytes. */
-export function fakeBuffers(bindingBytes: number): { readonly device: GPUDevice; readonly buffers: Buffers; readonly made: () => number } {
+/** Which of a device's limits is the lower one. */
+export type Lower = 'maxStorageBufferBindingSize' | 'maxBufferSize';
+
+/** A device whose buffers lie in memory, bindings (or buffers) of so many bytes at most. `made` counts the buffers' bytes. */
+export function fakeBuffers(
+  most: number,
+  lower: Lower = 'maxStorageBufferBindingSize',
+): { readonly device: GPUDevice; readonly buffers: Buffers; readonly made: () => number } {
   let total = 0;
   const buffers = {
     storage: (label: string, bytes: number) => {
-      if (bytes > bindingBytes) throw new Error(`${label}: ${bytes} bytes are more than a binding`);
+      if (bytes > most) throw new Error(`${label}: ${bytes} bytes are more than ${lower}`);
       const buffer = { label };
       held.set(buffer, new Uint8Array(bytes));
       total += bytes;
@@ -20,6 +26,7 @@ export function fakeBuffers(bindingBytes: number): { readonly device: GPUDevice;
     if (at % 4 !== 0 || size % 4 !== 0) throw new Error(`a write of ${size} bytes at ${at}`);
     held.get(buffer)!.set(bytes.subarray(from, from + size), at);
   };
-  const device = { limits: { maxStorageBufferBindingSize: bindingBytes }, queue: { writeBuffer } } as unknown as GPUDevice;
+  const limits = { maxStorageBufferBindingSize: 2 * most, maxBufferSize: 2 * most, [lower]: most };
+  const device = { limits, queue: { writeBuffer } } as unknown as GPUDevice;
   return { device, buffers, made: () => total };
 }

@@ -7,7 +7,7 @@ import type { Plane } from '../../src/model/planes.ts';
 import { placeWeights } from '../../src/model/weights.ts';
 import { llamaConfig } from '../suites/llama-config.ts';
 import { dequantize } from '../reference/dequantize.ts';
-import { fakeBuffers, held } from './fake-buffers.ts';
+import { fakeBuffers, held, type Lower } from './fake-buffers.ts';
 import { memoryFolder, randomNumbers, safetensors, tensor, type TestTensor } from './files.ts';
 
 const CONFIG = llamaConfig({
@@ -38,8 +38,8 @@ function tensors(): TestTensor[] {
   ];
 }
 
-async function load(given: readonly TestTensor[], quantize: Quantization | undefined, bindingBytes: number, config = CONFIG) {
-  const { device, buffers } = fakeBuffers(bindingBytes);
+async function load(given: readonly TestTensor[], quantize: Quantization | undefined, bytes: number, config = CONFIG, lower?: Lower) {
+  const { device, buffers } = fakeBuffers(bytes, lower);
   const files = await openSafetensors(memoryFolder({ 'model.safetensors': safetensors(given) }), 'model');
   const loading = {
     device,
@@ -106,6 +106,12 @@ describe('planes', () => {
       expect(plane.chunks.length).toBe(bytes === 1 << 20 ? 1 : Math.ceil(plane.rows / (plane.chunks[0]!.rows || 1)));
       if (bytes < 1 << 20) expect(plane.chunks.length).toBeGreaterThan(1);
     }
+  });
+
+  test('a plane is cut where a buffer ends, on devices whose bindings could be larger', async () => {
+    const { embedding } = await load(given, undefined, 8 * 64 * 4, CONFIG, 'maxBufferSize');
+    expect(embedding.chunks.map(({ rows }) => rows)).toEqual([8, 8, 8, 8, 8, 8, 2]);
+    near(numbersOf(embedding), numbers(EMBEDDING), 0);
   });
 
   test('f16 becomes f32 where software unpacks it, the model is small and nothing asks for halves', () => {
