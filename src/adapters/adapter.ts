@@ -5,6 +5,7 @@ import { openSafetensors } from '../formats/safetensors.ts';
 import type { TensorFiles } from '../formats/safetensors.ts';
 import { createSlices } from '../slices.ts';
 import type { Slices } from '../slices.ts';
+import type { BaseMatrices } from './base-matrices.ts';
 import { parsePeftConfig } from './peft-config.ts';
 import { findPeftParts } from './peft-parts.ts';
 import { readParts } from './read-parts.ts';
@@ -41,6 +42,8 @@ export interface ReadAdapterOptions {
   /** Shared by all who read at the same time. Default: slices of 4 ms of its own. */
   readonly slices?: Slices | undefined;
   readonly onProgress?: ReadProgress | undefined;
+  /** What saved matrices are compared with: those of the base itself change nothing and are left out. Default: none is. */
+  readonly base?: BaseMatrices | undefined;
 }
 
 /**
@@ -56,12 +59,12 @@ export async function readAdapter(
   folder: Folder,
   table: SiteTable,
   precision: 'exact' | 'half',
-  { signal, slices = createSlices(), onProgress }: ReadAdapterOptions = {},
+  { signal, slices = createSlices(), onProgress, base }: ReadAdapterOptions = {},
 ): Promise<PackedAdapter> {
   const config = parsePeftConfig(await readJson(folder, CONFIG), fileLocation(folder, CONFIG));
   const files = await openWeights(folder);
   await slices.pause();
   const parts = findPeftParts(files.tensors.values(), config, table, fileLocation(folder, WEIGHTS));
   const locate = (file: string): string => fileLocation(folder, file);
-  return readParts(parts, { files: rangesOf(folder), locate, table, precision, slices, signal, onProgress });
+  return readParts(parts, { files: rangesOf(folder), locate, table, precision, slices, signal, onProgress, base });
 }

@@ -57,5 +57,5 @@ export async function readGgufAdapter(
   await slices.pause();
   const parts = findGgufParts(gguf.tensors.values(), alpha, table, names, gguf.location);
   const locate = (name: string): string => fileLocation(folder, name);
-  return readParts(parts, { files: rangesOf(folder), locate, table, precision, slices, signal, onProgress });
+  return readParts(parts, { files: rangesOf(folder), locate, table, precision, slices, signal, onProgress, base: undefined });
 }

@@ -1,6 +1,9 @@
 import { floatBytes } from '../formats/half.ts';
+import { areSame } from './base-matrices.ts';
+import type { BaseMatrices } from './base-matrices.ts';
 import { digestParts, sha256 } from './digest.ts';
 import type { DigestOther, DigestPair } from './digest.ts';
+import type { StoredNumbers } from './numbers.ts';
 import { roundRank } from './pack.ts';
 import type { AdapterParts, AdapterTensor, PairPart, Range, VectorPart, WholePart } from './parts.ts';
 import { checkFinite, rangesOf, readBlock } from './read-block.ts';
@@ -15,6 +18,7 @@ export interface PartsReading extends Omit<Reading, 'reader'> {
   readonly files: RangeFiles;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ReadProgress | undefined;
+  readonly base: BaseMatrices | undefined;
 }
 
 /** Bytes of a whole matrix that are held as one piece, unless one row has more: an upload takes one at a time. */
@@ -62,12 +66,28 @@ interface ReadWhole {
   readonly digests: readonly DigestOther[];
 }
 
-async function readWhole(reading: Reading, { places, tensor }: WholePart, ranges: readonly Range[]): Promise<ReadWhole> {
+/**
+ * Undefined where the matrix is the base's own: PEFT saves that beside a pair of the head or the embedding, and it would take room and a
+ * dispatch of its own.
+ */
+async function readWhole(
+  reading: Reading,
+  { places, tensor }: WholePart,
+  ranges: readonly Range[],
+  base: BaseMatrices | undefined,
+): Promise<ReadWhole | undefined> {
   const { reader, slices, table } = reading;
   const { dtype, shape } = tensor;
   const [rows, width] = shape as [number, number];
   const held: Uint8Array<ArrayBuffer>[] = [];
   const hashes: string[] = [];
+  const rowBytes = (tensor.end - tensor.start) / rows;
+  /** A place of both is only there with tied weights. */
+  const isOfBase = async (numbers: StoredNumbers, { start, end }: Range): Promise<boolean> => {
+    const same = await base?.rows(places[0]!, (start - tensor.start) / rowBytes, (end - start) / rowBytes);
+    return same !== undefined && areSame(numbers, same, slices);
+  };
+  let isOwn = false;
   for (const range of ranges) {
     await slices.pause();
     const read = await reader.next(range);
@@ -78,14 +98,16 @@ async function readWhole(reading: Reading, { places, tensor }: WholePart, ranges
     await checkFinite({ bytes, dtype }, range, reading, (range.start - tensor.start) / floatBytes(dtype));
     held.push(bytes);
     hashes.push(await hash);
+    isOwn ||= !(await isOfBase({ bytes, dtype }, range));
   }
+  if (!isOwn) return undefined;
   const digests = places.map((place): DigestOther => {
     return { kind: 'whole', layer: -1, module: table.outer[place]!.module, offset: 0, tensor: { dtype, shape, sha256: hashes } };
   });
   return { matrix: { sites: places, rows, width, dtype, slices: held }, digests };
 }
 
-function unblendable({ pairs, biases, norms, whole }: AdapterParts): readonly Unblendable[] {
+function unblendable({ pairs, biases, norms }: AdapterParts, whole: readonly WholeMatrix[]): readonly Unblendable[] {
   const reasons: Unblendable[] = [];
   if (pairs.some(({ magnitude }) => magnitude !== undefined)) reasons.push('DoRA');
   if (norms.length + whole.length > 0) reasons.push('saved modules');
@@ -95,11 +117,11 @@ function unblendable({ pairs, biases, norms, whole }: AdapterParts): readonly Un
 
 /**
  * Reads all parts of an adapter and packs them for the GPU. Of the stored bytes one layer is in memory at a time, or 4 MiB where that is
- * more; whole matrices stay as they are. The thread is given back as the slices say.
+ * more; whole matrices stay as they are, but for those that are the base's. The thread is given back as the slices say.
  *
  * Throws what reading throws, `tensor_not_finite`, and `adapter_setting` for numbers that no f32 scale holds.
  */
-export async function readParts(parts: AdapterParts, { files, signal, onProgress, ...rest }: PartsReading): Promise<PackedAdapter> {
+export async function readParts(parts: AdapterParts, { files, signal, onProgress, base, ...rest }: PartsReading): Promise<PackedAdapter> {
   const { table, precision } = rest;
   const order = inFileOrder(byBlock(parts, table.layers + 1));
   const wholes = parts.whole.map((part) => ({ part, ranges: sliceWhole(part.tensor) }));
@@ -116,12 +138,13 @@ export async function readParts(parts: AdapterParts, { files, signal, onProgress
   }
   const whole: WholeMatrix[] = [];
   for (const { part, ranges: own } of wholes) {
-    const read = await readWhole(reading, part, own);
+    const read = await readWhole(reading, part, own, base);
+    if (!read) continue;
     whole.push(read.matrix);
     others.push(...read.digests);
   }
   const rank = parts.pairs.reduce((largest, pair) => Math.max(largest, pair.rank), 0);
-  return packed({ digest: await digestParts(pairs, others), precision, rank, blocks, whole, unblendable: unblendable(parts) });
+  return packed({ digest: await digestParts(pairs, others), precision, rank, blocks, whole, unblendable: unblendable(parts, whole) });
 }
 
 function packed(

@@ -1,5 +1,6 @@
+import type { BaseMatrices } from '../adapters/base-matrices.ts';
 import type { AdapterDisk } from '../adapters/disk.ts';
-import type { PackedAdapter, SiteTable } from '../adapters/sites.ts';
+import type { PackedAdapter } from '../adapters/sites.ts';
 import { WebLoraError } from '../errors.ts';
 import { openFolder, type Folder, type FolderOptions, type HubAccess } from '../formats/folder.ts';
 import type { Slices } from '../slices.ts';
@@ -19,6 +20,8 @@ export interface ReadingParts extends AdapterBase {
   readonly meter: TierMeter;
   readonly slices: Slices;
   readonly hub: HubAccess;
+  /** What the base has where adapters may bring a matrix of their own. */
+  readonly base: BaseMatrices;
   /** Throws `adapter_too_large`. */
   checkFits(entry: AdapterEntry, packed: PackedAdapter): void;
 }
@@ -94,13 +97,12 @@ export async function readOrigin(
   folder: Folder,
   options: ReadOptions & { readonly stamp?: string | undefined },
 ): Promise<PackedAdapter> {
-  const { meter, table, slices, checkFits } = parts;
+  const { meter, slices, checkFits } = parts;
   const began = performance.now();
   try {
     const stamp = options.stamp ?? (await stampOf(folder));
-    const packed = await readFolder(folder, parts, { ...options, slices });
+    const packed = await readFolder(folder, parts, { ...options, slices, base: parts.base });
     options.signal.throwIfAborted();
-    checkComputed(entry, table, packed);
     checkFits(entry, packed);
     const checkedAt = folder.fixed === 'yes' ? Infinity : Date.now();
     Object.assign(entry, { digest: packed.digest, stamp, checkedAt, noted: 'no' });
@@ -111,15 +113,6 @@ export async function readOrigin(
   } catch (error) {
     if (!options.signal.aborted) meter.asked('origin', 'miss');
     throw error;
-  }
-}
-
-/** Throws `adapter_setting` for what no kernel computes. */
-function checkComputed({ name }: AdapterEntry, { norms }: SiteTable, { layers }: PackedAdapter): void {
-  const ofHeads = layers.flatMap((layer) => layer.norms).find(({ norm }) => norms[norm]!.module.startsWith('self_attn.'));
-  if (ofHeads) {
-    const message = `${name}: the adapter saves ${norms[ofHeads.norm]!.module} (modules_to_save); of norms only those of whole rows may be`;
-    throw new WebLoraError('adapter_setting', `${message}.`);
   }
 }
 

@@ -3,6 +3,7 @@ import type { AdapterDisk, DiskOwner } from '../adapters/disk.ts';
 import type { Move } from '../adapters/lower-tiers.ts';
 import type { Unblendable } from '../adapters/sites.ts';
 import type { Part } from '../model/plan.ts';
+import type { ModelTensors } from '../model/tensors.ts';
 import type { Slices } from '../slices.ts';
 import type { AdapterEntry } from './adapter-entry.ts';
 import type { AdapterStoreParts, OpenedStore } from './adapter-store.ts';
@@ -58,6 +59,8 @@ export interface StorePart {
 
 export interface AdapterTiersParts {
   readonly device: Pick<ServingDevice, 'model' | 'precision' | 'reserveRank' | 'reserveTraits' | 'checkRoom'>;
+  /** The base's. */
+  readonly files: ModelTensors;
   readonly events: EventHub;
   readonly pace: Pace;
   /** What all that is read and kept takes turns by. */

@@ -7,6 +7,7 @@ import { createLoads } from './adapter-loads.ts';
 import { createPins } from './adapter-pins.ts';
 import type { ReadBytes, ReadingParts } from './adapter-reading.ts';
 import { createReads } from './adapter-reads.ts';
+import { baseMatrices } from './base-matrices.ts';
 import { createAdapterRegistry } from './adapter-registry.ts';
 import type { AdapterTiers, AdapterTiersParts, AdapterUsers } from './adapter-tiers.ts';
 import { hubAccess } from './hub-options.ts';
@@ -55,6 +56,7 @@ export async function openAdapterTiers(parts: AdapterTiersParts): Promise<Opened
     config: device.model.config,
     precision: device.precision,
     hub: hubAccess(options),
+    base: baseMatrices(parts.files, device.model.shape.table),
     checkFits: bytes.checkFits,
   };
   const pins = createPins({ core: () => users.core, namesOf, loads: () => loads, events, closed: closed.signal });

@@ -91,7 +91,7 @@ export async function assemble({ options, limits, opened, device, seams }: Assem
   const slices = createSlices();
   const scope = { table: model.shape.table, location: opened.location, precision, slices };
   const part = store && (await loadStore(store, scope));
-  const { tiers, join } = await openAdapterTiers({ device, events, pace, slices, options, limits, store: part });
+  const { tiers, join } = await openAdapterTiers({ device, files: opened.files, events, pace, slices, options, limits, store: part });
   const core = createCore({
     limits: {
       ...limits,

@@ -1,7 +1,9 @@
 import type { CoreEngine, GpuProvider } from '../../src/engine/types.ts';
 import { NARROW } from '../../src/kernels/variants.ts';
 import type { Part } from '../../src/model/plan.ts';
+import type { TestTensor } from '../unit/files.ts';
 import { addAdapters, LLAMA } from './adapters.ts';
+import { tensors } from './bad-file-changes.ts';
 import { logGpu, type LoggedGpu } from './device-log.ts';
 import { openDirectModel, promptChunk } from './direct-model.ts';
 import { failsWith, openEngine, PROMPT, run, same } from './engine-bench.ts';
@@ -11,6 +13,8 @@ import { check, type Case, type Environment } from './suite.ts';
 
 /** Adapters that do more than add low-rank pairs in the layers. */
 export const OWN = ['dora', 'lm-head', 'embed', 'save-norm-head', 'save-norm-embed'] as const;
+
+const MATRIX = "an adapter's own embedding or head";
 
 const at = (name: string): string => `${LLAMA}/adapters/${name}`;
 
@@ -102,6 +106,21 @@ async function checkBudget({ engine, gpu }: Counted): Promise<void> {
   same((await engine.stats()).gpuBytes, gpu.liveBytes(), 'bytes of all buffers');
 }
 
+/** PEFT saves the base's weights beside a pair of the head: to the engine that is the adapter without them. */
+async function checkBaseWeights(environment: Environment, { engine, gpu }: Counted): Promise<void> {
+  const base = await readFiles(environment, `${LLAMA}/base`, ['model.safetensors']);
+  const files = await readFiles(environment, at('lm-head'), ADAPTER_FILES);
+  let head: TestTensor | undefined;
+  tensors((all) => ((head = all.find(({ name }) => name === 'lm_head.weight')), all))(base, 'model.safetensors');
+  const saved = { ...head!, name: 'base_model.model.lm_head.base_layer.weight' };
+  tensors((all) => [...all, saved])(files, 'adapter_model.safetensors');
+  await engine.adapters.add('beside weights', memoryFolder('beside weights', files));
+  const matrices = gpu.liveBuffers().filter((label) => label === MATRIX).length;
+  const [plain, found] = [await engine.adapters.load('lm-head'), await engine.adapters.load('beside weights')];
+  same([found.digest, found.bytes], [plain.digest, plain.bytes], 'digest and bytes beside the weights of the base');
+  same(gpu.liveBuffers().filter((label) => label === MATRIX).length, matrices, 'matrices');
+}
+
 async function checkLoss(environment: Environment): Promise<void> {
   const gpu = losable(logGpu(environment.gpu));
   await using engine = await openEngine(environment, { gpu });
@@ -117,8 +136,6 @@ async function checkLoss(environment: Environment): Promise<void> {
   );
   same((await engine.stats()).deviceLosses, 1, 'losses');
 }
-
-const MATRIX = "an adapter's own embedding or head";
 
 /** A provider whose devices have no room for another buffer of one label where `isFull` says so of those that are there. */
 function crowded(provider: GpuProvider, isFull: (matrices: number) => boolean): GpuProvider {
@@ -184,6 +201,7 @@ export function ownAdapterCases(environment: Environment): Case[] {
     { name: 'every adapter alone gives the bits that it gives in a batch with all others', run: () => checkAloneIsMixed(environment) },
     { name: 'steps without such rows have the dispatches they had', run: async () => checkDispatches(await counted()) },
     { name: 'matrices of their own count in the budget and go with their adapters', run: async () => checkBudget(await counted()) },
+    { name: 'weights of the base beside a pair take no room', run: async () => checkBaseWeights(environment, await counted()) },
     { name: 'closes', run: async () => (await counted()).engine.close() },
     { name: 'after a lost device all of it is computed again', run: () => checkLoss(environment) },
     { name: 'no room for a matrix: nobody leaves for it but who has one and is not needed', run: () => checkNoRoom(environment) },

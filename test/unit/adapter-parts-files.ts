@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import { readAdapter } from '../../src/adapters/adapter.ts';
+import type { BaseMatrices } from '../../src/adapters/base-matrices.ts';
 import type { PackedAdapter, SiteTable } from '../../src/adapters/sites.ts';
 import { toF32 } from '../../src/formats/half.ts';
 import { memoryFolder, pair, randomNumbers, safetensors, tableOf, tensor } from './files.ts';
@@ -34,9 +35,10 @@ export function read(
   config: object,
   table: SiteTable = FULL,
   precision: 'exact' | 'half' = 'exact',
+  base?: BaseMatrices,
 ): Promise<PackedAdapter> {
   const files = { 'adapter_config.json': { ...CONFIG, ...config }, 'adapter_model.safetensors': safetensors(tensors) };
-  return readAdapter(memoryFolder(files), table, precision);
+  return readAdapter(memoryFolder(files), table, precision, { base });
 }
 
 /** It is refused, with this message. */
