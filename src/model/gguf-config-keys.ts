@@ -59,15 +59,16 @@ export const GGUF_KEYS_OF: ReadonlyMap<string, readonly string[]> = new Map([
   ['rope.freq_base_swa', ['gemma3']],
 ]);
 
+/** What ends a turn even where a converter made a normal token of it, as some did with Gemma 3's. */
+export const TURN_ENDS: ReadonlySet<string> = new Set(['<end_of_turn>', '<|im_end|>', '<|eot_id|>']);
+
 /** Words with which a turn or a text ends, whatever else the file says; llama.cpp goes by the same. */
 export const ENDING_WORDS: ReadonlySet<string> = new Set([
-  '<|eot_id|>',
+  ...TURN_ENDS,
   '<|eom_id|>',
-  '<|im_end|>',
   '<|end|>',
   '<|endoftext|>',
   '<|end_of_text|>',
-  '<end_of_turn>',
   '<end_of_utterance>',
   '<EOT>',
   '_<EOT>',

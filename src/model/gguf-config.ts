@@ -5,6 +5,7 @@ import {
   GGUF_KEYS_OF,
   INERT_GGUF_KEYS,
   NEUTRAL_GGUF_VALUES,
+  TURN_ENDS,
   UNDERSTOOD_GGUF_KEYS,
 } from './gguf-config-keys.ts';
 import { familySettings, type GgufSizes, slidingWindow } from './gguf-config-family.ts';
@@ -142,6 +143,7 @@ function endingTokens(metadata: ReadonlyMap<string, unknown>): readonly number[]
   if (!isList(tokens) || !isList(types)) return [];
   // Control tokens, and those of a fine-tune that its converter took for user-defined ones.
   const marks: ReadonlyMap<unknown, ReadonlySet<unknown>> = new Map([
+    [1, TURN_ENDS],
     [3, ENDING_TOKENS],
     [4, ENDING_WORDS],
   ]);

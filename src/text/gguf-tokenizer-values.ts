@@ -12,7 +12,8 @@ export interface GgufSource {
 /** A value as it stands in a message: JSON, at most 60 characters. */
 export function shown(value: unknown): string {
   const whole = ArrayBuffer.isView(value) || Array.isArray(value) ? `a list of ${(value as { length?: number }).length ?? 0}` : undefined;
-  const text = whole ?? JSON.stringify(value) ?? String(value);
+  const cut = typeof value === 'string' ? value.slice(0, 60) : value; // of a damaged file it may be the whole header
+  const text = whole ?? JSON.stringify(cut) ?? String(cut);
   return text.length <= 60 ? text : `${text.slice(0, 57)}...`;
 }
 

@@ -27,6 +27,15 @@ export interface GgufTokenizer {
 /** What `tokenizer.ggml.token_type` says of a token. */
 const tokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 };
 
+/**
+ * What begins and ends turns, which no converter means as text. Some made normal tokens of Gemma 3's: text can never be merged into these,
+ * and a chat comes out in pieces.
+ */
+const turnMarks: ReadonlySet<string> = new Set([
+  ...['<start_of_turn>', '<end_of_turn>', '<|im_start|>', '<|im_end|>'],
+  ...['<|start_header_id|>', '<|end_header_id|>', '<|eot_id|>'],
+]);
+
 interface Vocabulary {
   readonly tokens: readonly string[];
   /** One of `tokenType` for each token; special tokens are control or unknown. */
@@ -101,6 +110,7 @@ function readVocabulary(source: GgufSource, kind: 'gpt2' | 'llama'): Vocabulary 
   }
   const seen = new Map<string, number>();
   for (const [id, token] of tokens.entries()) {
+    if (types[id] === tokenType.normal && turnMarks.has(token)) types[id] = tokenType.control;
     if (types[id] === tokenType.unused || token === '') continue;
     const first = seen.get(token);
     if (first !== undefined)

@@ -57,7 +57,7 @@ describe('rope', () => {
 });
 
 describe('special tokens', () => {
-  const tokens = ['<unk>', '<s>', '</s>', '<|im_end|>', '<|endoftext|>', '<end_of_turn>', 'a'];
+  const tokens = ['<unk>', '<s>', '</s>', '<|im_end|>', '<|endoftext|>', '<EOT>', 'a'];
   const types = [2, 3, 3, 3, 3, 1, 1];
 
   test('all that ends a turn or a text', () => {
@@ -86,6 +86,11 @@ describe('special tokens', () => {
       config('gemma3', { 'tokenizer.ggml.tokens': vocabulary, 'tokenizer.ggml.token_type': types })['eos_token_id'];
     expect(gemma([3, 3, 3, 4, 4])).toEqual([1, 4]);
     expect(gemma([3, 3, 3, 3, 4])).toEqual([1, 3, 4]);
+  });
+
+  test('the end of a turn, whatever a converter made of it', () => {
+    const normal = { 'tokenizer.ggml.tokens': ['<eos>', '<end_of_turn>'], 'tokenizer.ggml.token_type': [3, 1] };
+    expect(config('gemma3', normal)['eos_token_id']).toEqual([0, 1]);
   });
 
   test('SentencePiece’s usual ids where the file names none', () => {

@@ -77,6 +77,12 @@ describe('byte-level BPE', () => {
 });
 
 describe('SentencePiece BPE', () => {
+  test('marks of turns are special, whatever a converter made of them', () => {
+    const tokenizer = build(sentencePiece(['<start_of_turn>', 'a'], { add_space_prefix: false }));
+    expect(spelled(tokenizer, '<start_of_turn>a')).toEqual(['<start_of_turn>', 'a']);
+    expect(tokenizer.decode(tokenizer.encode('<start_of_turn>a', 'plain'))).toBe('a');
+  });
+
   test('gives what joining the best pair again and again gives', () => {
     const random = seeded(3);
     for (let round = 0; round < 60; round++) {
