@@ -25,6 +25,9 @@ export function parseMerges(source: GgufSource, lines: readonly string[], known:
 
 /** Each way to cut a piece is looked up, which is quadratic in its length. */
 const longestPiece = 256;
+/** Ways to cut all pieces, for each piece: Llama 2's and Gemma's have two. Pieces that are made for it have a hundred each, and fill the memory. */
+const mostCuts = 8;
+const fewCuts = 1 << 16;
 
 /** A piece of a SentencePiece vocabulary that text can be merged into. */
 export interface ScoredPiece {
@@ -39,8 +42,8 @@ export interface ScoredPiece {
  * that is no piece: it never stands alone, and still can be joined.
  *
  * @param pieces The pieces of type normal: no bytes, no control, unused or user-defined ones, which text is never merged into.
- * @throws WebLoraError `tokenizer_unsupported` where all scores are alike (a converter's placeholder, which orders nothing) or a piece
- * has more than 256 characters.
+ * @throws WebLoraError `tokenizer_unsupported` where all scores are alike (a converter's placeholder, which orders nothing), a piece
+ * has more than 256 characters, or pieces can be cut in far more ways than those of real vocabularies.
  */
 export function mergesOfScores(source: GgufSource, pieces: readonly ScoredPiece[]): Merge[] {
   const longer = pieces.filter((piece) => !isCharacter(piece.text));
@@ -54,6 +57,7 @@ export function mergesOfScores(source: GgufSource, pieces: readonly ScoredPiece[
   }
   const known = new Set(longer.map((piece) => piece.text));
   const merges: Merge[] = [];
+  const most = mostCuts * longer.length + fewCuts;
   for (const { text } of longer.toSorted((a, b) => b.score - a.score || a.id - b.id)) {
     for (let at = text.length - 1; at > 0; at--) {
       if (isLowSurrogate(text, at)) continue;
@@ -61,6 +65,7 @@ export function mergesOfScores(source: GgufSource, pieces: readonly ScoredPiece[
       const right = text.slice(at);
       if ((known.has(left) || isCharacter(left)) && (known.has(right) || isCharacter(right))) merges.push([left, right]);
     }
+    if (merges.length > most) throw unsupported(source, `the pieces of tokenizer.ggml.tokens can be cut in more than ${most} ways`);
   }
   return merges;
 }

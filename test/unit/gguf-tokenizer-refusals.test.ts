@@ -103,6 +103,14 @@ describe('refusals', () => {
     expect(message).toMatch(/^a\.gguf: /);
   });
 
+  test('pieces that are made to be cut in any number of ways are refused before they fill the memory', () => {
+    const text = Array.from({ length: 220 }, (_, i) => String.fromCodePoint(0x4e00 + i)).join('');
+    const pieces = Array.from(text, (_, at) => Array.from({ length: 100 }, (_, length) => text.slice(at, at + length + 2))).flat();
+    const { code, message } = refusal(sentencePiece([...new Set(pieces)]));
+    expect(code).toBe('tokenizer_unsupported');
+    expect(message).toContain('can be cut in more than');
+  });
+
   test('names of pre-tokenizers are no members of every object', () => {
     expect(wordSplit('constructor')).toBeUndefined();
   });
