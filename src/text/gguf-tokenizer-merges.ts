@@ -25,9 +25,12 @@ export function parseMerges(source: GgufSource, lines: readonly string[], known:
 
 /** Each way to cut a piece is looked up, which is quadratic in its length. */
 const longestPiece = 256;
-/** Ways to cut all pieces, for each piece: Llama 2's and Gemma's have two. Pieces that are made for it have a hundred each, and fill the memory. */
-const mostCuts = 8;
-const fewCuts = 1 << 16;
+/** Places where pieces could be cut, of all pieces together: Gemma's, the largest vocabulary, has two million. Each is looked up. */
+const mostPlaces = 8_000_000;
+/** Merges for each piece, and of all: Llama 2's and Gemma's have two. Pieces that are made for it have a hundred, and fill the memory. */
+const mergesEach = 8;
+const mostMerges = 3_000_000;
+const fewMerges = 1 << 16;
 
 /** A piece of a SentencePiece vocabulary that text can be merged into. */
 export interface ScoredPiece {
@@ -57,7 +60,9 @@ export function mergesOfScores(source: GgufSource, pieces: readonly ScoredPiece[
   }
   const known = new Set(longer.map((piece) => piece.text));
   const merges: Merge[] = [];
-  const most = mostCuts * longer.length + fewCuts;
+  const most = Math.min(mergesEach * longer.length + fewMerges, mostMerges);
+  const tooMany = (what: string) => unsupported(source, `the pieces of tokenizer.ggml.tokens can be cut in more than ${what}`);
+  if (longer.reduce((places, { text }) => places + text.length - 1, 0) > mostPlaces) throw tooMany(`${mostPlaces} places`);
   for (const { text } of longer.toSorted((a, b) => b.score - a.score || a.id - b.id)) {
     for (let at = text.length - 1; at > 0; at--) {
       if (isLowSurrogate(text, at)) continue;
@@ -65,7 +70,7 @@ export function mergesOfScores(source: GgufSource, pieces: readonly ScoredPiece[
       const right = text.slice(at);
       if ((known.has(left) || isCharacter(left)) && (known.has(right) || isCharacter(right))) merges.push([left, right]);
     }
-    if (merges.length > most) throw unsupported(source, `the pieces of tokenizer.ggml.tokens can be cut in more than ${most} ways`);
+    if (merges.length > most) throw tooMany(`${most} ways`);
   }
   return merges;
 }

@@ -109,6 +109,10 @@ describe('refusals', () => {
     const { code, message } = refusal(sentencePiece([...new Set(pieces)]));
     expect(code).toBe('tokenizer_unsupported');
     expect(message).toContain('can be cut in more than');
+    const long = Array.from({ length: 40_000 }, (_, i) => `${i}`.padEnd(250, '-'));
+    const began = performance.now();
+    expect(refusal(sentencePiece(long)).message).toContain('8000000 places');
+    expect(performance.now() - began).toBeLessThan(2000);
   });
 
   test('names of pre-tokenizers are no members of every object', () => {
