@@ -1,4 +1,5 @@
 // Takes the pictures of the README: `node demo/screenshots.mjs [everyone] [chat] [thousand]`. Light and dark, wide and narrow.
+// Needs the fonts Inter and Noto Color Emoji, in the system or in $XDG_DATA_HOME/fonts.
 import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { runnerImport } from 'vite';
