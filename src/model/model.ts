@@ -180,6 +180,9 @@ function either(given: AbortSignal | undefined, own: AbortSignal): AbortSignal {
   return given ? AbortSignal.any([given, own]) : own;
 }
 
+/** Tables of rope for texts longer than the pool take no more than one byte for so many of the pool. */
+const MOST_OF_POOL_FOR_ROPE = 8;
+
 /** Pages of the pool and the context they can serve. */
 function poolSize(gpu: Gpu, config: ModelConfig, settings: ModelSettings, type: PoolType) {
   const { limits } = gpu.device;
@@ -189,8 +192,10 @@ function poolSize(gpu: Gpu, config: ModelConfig, settings: ModelSettings, type: 
   const pages = Math.floor(perLayer / pageBytes);
   const asked = settings.maxModelLength;
   const room = pages * PAGE_TOKENS;
-  // where every layer has a window, a text takes no more pages than that, however long it is
-  const longest = pages > Math.ceil(windowOf(config) / PAGE_TOKENS) ? config.contextLength : room;
+  // where every layer has a window, a text takes no more pages than that, however long it is: what bounds it are the tables of rope
+  const ropeBytes = config.ropes.reduce((sum, { dimensions }) => sum + dimensions * 4, 0);
+  const tables = Math.min(config.contextLength, Math.floor(wanted / MOST_OF_POOL_FOR_ROPE / ropeBytes));
+  const longest = pages > Math.ceil(windowOf(config) / PAGE_TOKENS) ? Math.max(room, tables) : room;
   if (asked !== undefined && asked > config.contextLength) {
     const message = `maxModelLength ${asked} is above the model's own ${config.contextLength} (max_position_embeddings)`;
     throw new WebLoraError('request_invalid', message, { param: 'maxModelLength' });
