@@ -16,7 +16,7 @@ const namedTokens = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_to
 // The limit of jinja2's sandbox, in which transformers runs templates.
 const maxRange = 100_000;
 /** Numbers that all ranges of one rendering hand out. */
-const maxRanges = 1_000_000;
+const maxRanges = 200_000;
 
 class Refusal extends Error {}
 
