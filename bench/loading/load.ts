@@ -17,13 +17,14 @@ const SLICE = 16 << 20;
 
 export interface Loaded {
   readonly ms: number;
-  /** Most of `heapUsed + arrayBuffers` above the start. */
+  /** Most of `heapUsed + external` above the start. */
   readonly peak: number;
 }
 
+/** Array buffers, and WebAssembly's memory, are external. */
 const used = (): number => {
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers;
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
 };
 
 /** Runs work and looks at this process's memory all the while. */
