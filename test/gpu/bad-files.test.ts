@@ -1,5 +1,5 @@
-import { describeGpu } from '../device.ts';
+import { describeOwnGpu } from '../device.ts';
 import { badFileCases } from '../suites/bad-files.ts';
 import { nodeEnvironment, testCases } from './environment.ts';
 
-await describeGpu('bad files', (gpu) => testCases(badFileCases(nodeEnvironment(gpu))));
+await describeOwnGpu('bad files', (gpu) => testCases(badFileCases(nodeEnvironment(gpu))));
