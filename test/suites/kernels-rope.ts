@@ -131,7 +131,10 @@ async function checkRopeKv(harness: Harness, type: PoolType, shape: Heads, rowCo
   const qkv = bits(values);
   const pages = poison((PAGES * 2 * kvHeads * 16 * headDim) / (type === 'f16' ? 2 : 1), 'output');
   const saved = savedOf(manner, shape, pages.length);
-  const pool = Uint32Array.of(...pages, ...(saved?.words ?? []));
+  const words = saved?.words ?? [];
+  const pool = new Uint32Array(pages.length + words.length);
+  pool.set(pages);
+  pool.set(words, pages.length);
   const after = await writeKv(harness, type, { manner, shape, paging, rows, qkv, pool, descriptors: saved?.descriptors });
   const expectedQkv = numbers(qkv);
   const expectedPool = Float64Array.from(loaded(pool, DTYPES[type]));
