@@ -54,11 +54,15 @@ const faults = (repository: string, ...given: Omit<HubFault, 'repository'>[]): P
     given.map((fault) => ({ ...fault, repository })),
   );
 
-/** Waits until the model answers, and asks it. */
-async function answerOfBase(): Promise<string> {
-  await page.waitForFunction(() => document.querySelector<HTMLButtonElement>('#everyone-send')?.disabled === false, undefined, {
+/** Waits until the model answers. */
+const isReady = (): Promise<unknown> =>
+  page.waitForFunction(() => document.querySelector<HTMLButtonElement>('#everyone-send')?.disabled === false, undefined, {
     timeout: PATIENCE,
   });
+
+/** Waits until the model answers, and asks it. */
+async function answerOfBase(): Promise<string> {
+  await isReady();
   await page.locator('#everyone-message').fill(MESSAGE);
   await page.locator('#everyone-send').click();
   await untilAnswered(page);
@@ -141,6 +145,7 @@ const isCalled = (name: string): Promise<unknown> =>
   page.waitForFunction((wanted) => document.querySelector('#model-name')?.textContent === wanted, name, { timeout: PATIENCE });
 
 test('a dropped folder is kept in the browser and answers, after a reload too', async () => {
+  await isReady(); // nothing takes a drop before the page's scripts run
   await drop(page, join(root, BASE));
   await isCalled('base');
   expect(await answerOfBase()).toBe((await references(MESSAGE))['base']);
