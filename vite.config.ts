@@ -20,9 +20,10 @@ export default defineConfig({
   build: {
     lib: { entry: entries, formats: ['es'] },
     target: 'es2022',
-    sourcemap: true,
     // Apps bundle and minify us with their own code; readable stack traces are worth more here.
     minify: false,
+    // Maps of what is not minified would be two thirds of the package.
+    sourcemap: false,
     // `public/` is for the page; a library carries no models.
     copyPublicDir: false,
     rolldownOptions: {
