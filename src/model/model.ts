@@ -180,7 +180,7 @@ function either(given: AbortSignal | undefined, own: AbortSignal): AbortSignal {
   return given ? AbortSignal.any([given, own]) : own;
 }
 
-/** Tables of rope for texts longer than the pool take no more than one byte for so many of the pool. */
+/** Unless a length is asked for, tables of rope for texts longer than the pool take no more than one byte for so many of the pool. */
 const MOST_OF_POOL_FOR_ROPE = 8;
 
 /** Pages of the pool and the context they can serve. */
@@ -194,8 +194,9 @@ function poolSize(gpu: Gpu, config: ModelConfig, settings: ModelSettings, type: 
   const room = pages * PAGE_TOKENS;
   // where every layer has a window, a text takes no more pages than that, however long it is: what bounds it are the tables of rope
   const ropeBytes = config.ropes.reduce((sum, { dimensions }) => sum + dimensions * 4, 0);
-  const tables = Math.min(config.contextLength, Math.floor(wanted / MOST_OF_POOL_FOR_ROPE / ropeBytes));
-  const longest = pages > Math.ceil(windowOf(config) / PAGE_TOKENS) ? Math.max(room, tables) : room;
+  const isWindowed = pages > Math.ceil(windowOf(config) / PAGE_TOKENS);
+  const longest = isWindowed ? config.contextLength : room;
+  const unasked = isWindowed ? Math.max(room, Math.floor(wanted / MOST_OF_POOL_FOR_ROPE / ropeBytes)) : room;
   if (asked !== undefined && asked > config.contextLength) {
     const message = `maxModelLength ${asked} is above the model's own ${config.contextLength} (max_position_embeddings)`;
     throw new WebLoraError('request_invalid', message, { param: 'maxModelLength' });
@@ -206,7 +207,7 @@ function poolSize(gpu: Gpu, config: ModelConfig, settings: ModelSettings, type: 
       param: 'memory.pool',
     });
   }
-  return { pages, pageBytes, contextLength: asked ?? Math.min(config.contextLength, longest) };
+  return { pages, pageBytes, contextLength: asked ?? Math.min(config.contextLength, unasked) };
 }
 
 /**

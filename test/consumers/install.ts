@@ -37,7 +37,7 @@ export async function install(): Promise<Installed> {
     writeFileSync(path, data);
   }
   const { dependencies, peerDependencies } = readPackage(join(modules, 'weblora'));
-  // SwiftShader comes with the last, which README has apps install where a machine has no driver
+  // SwiftShader comes with the last, which apps are told to install where a machine has no driver
   for (const name of [...Object.keys({ ...dependencies, ...peerDependencies }), '@sparticuz/chromium']) {
     mkdirSync(dirname(join(modules, name)), { recursive: true });
     symlinkSync(join(root, 'node_modules', name), join(modules, name), 'junction');

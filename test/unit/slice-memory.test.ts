@@ -46,6 +46,10 @@ test('the module is what its source compiles to (else run tools/wasm.mjs)', () =
   expect(createHash('sha256').update(source).digest('hex')).toBe(SOURCE);
 });
 
+test('it is the module that is compared with JavaScript here', () => {
+  expect(memory.bytes(1).buffer.byteLength).toBe(65_536); // a page of WebAssembly's
+});
+
 describe.each(blockTypes)('%s', (type) => {
   const { bytes } = GGUF_BLOCKS[type];
 
