@@ -162,6 +162,7 @@ async function pump(session: Session, id: number, stream: AsyncIterable<unknown>
     const iterator = stream[Symbol.asyncIterator]();
     signal.addEventListener('abort', () => void iterator.return?.()?.catch(() => undefined));
     for (let step = await iterator.next(); !step.done; step = await iterator.next()) send({ id, kind: 'next', value: step.value });
+    signal.throwIfAborted(); // it was left because of that: to who aborted it, a part must not seem to be all
     send({ id, kind: 'end', value: 'result' in stream ? await stream.result() : undefined });
   } catch (error) {
     send({ id, kind: 'fail', error: thrown(error, signal) });

@@ -235,6 +235,24 @@ describe('cancelling behind a worker', () => {
     await vi.waitFor(() => expect(core.played[1]!.options.signal!.aborted).toBe(true));
     await engine.close();
   });
+
+  test.each(['while it waits', 'between two chunks'])('a signal ends a loop over OpenAI’s chunks with its reason, %s', async (when) => {
+    const core = player();
+    const { engine } = await connected(core);
+    const controller = new AbortController();
+    const streaming = engine.completions.create({ model: 'base', prompt: 'hi', stream: true }, { signal: controller.signal });
+    await vi.waitFor(() => expect(core.played).toHaveLength(1));
+    core.played[0]!.push(chunk('a', 97));
+    const read = async (): Promise<void> => {
+      for await (const { choices } of await streaming) {
+        expect(choices[0]!.text).toBe('a');
+        setTimeout(() => controller.abort('enough'), when === 'while it waits' ? 20 : 0);
+        if (when === 'between two chunks') await turns(5);
+      }
+    };
+    expect(await rejection(read())).toBe('enough');
+    await engine.close();
+  });
 });
 
 describe('errors across a worker', () => {
