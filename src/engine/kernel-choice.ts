@@ -89,8 +89,9 @@ export async function chooseAmong(
   const remembered = await memory.recall(key);
   const verdicts = remembered ?? (await check(gpu, families, cases));
   const checkMs = performance.now() - started;
-  if (!remembered) await memory.keep(key, verdicts);
   const serving = servingOf(families, verdicts, gpu.description);
+  // a device that nothing serves is looked at again next time: what was wrong may be a driver, or memory, that is another one by then
+  if (!remembered) await memory.keep(key, verdicts);
   return {
     kernels: setOf(serving),
     report: { wish, serving: namesOf(serving), quarantined: quarantined(verdicts), check: remembered ? 'remembered' : 'made', checkMs },

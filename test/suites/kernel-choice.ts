@@ -159,13 +159,18 @@ async function checkPlain({ gpu }: Environment): Promise<void> {
     'who is quarantined',
   );
   same(report.serving.shrink, ['narrow', 'narrow-one'], 'who serves, held to the loop on the CPU');
-  await failsWith(
-    choose(gpu, [family('wide', PLAIN, bug), plain(bug)]),
-    'shader_invalid',
-    'computes shrink wrongly',
-    'wide plain',
-    'plain plain',
-  );
+  const store = memoryStore();
+  for (const time of ['the first time', 'the second time']) {
+    const log = logGpu(gpu);
+    await failsWith(
+      choose(log, [family('wide', PLAIN, bug), plain(bug)], store),
+      'shader_invalid',
+      'computes shrink wrongly',
+      'wide plain',
+      'plain plain',
+    );
+    same([log.submits.length > 0, await store.keys('')], [true, []], `looked at, and not remembered, ${time}`);
+  }
 }
 
 async function checkMemory({ gpu }: Environment): Promise<void> {
