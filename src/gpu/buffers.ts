@@ -25,6 +25,13 @@ export const MAP_READ_MODE = 0x1;
 
 const STORAGE_USAGE = USAGE.STORAGE | USAGE.COPY_DST | USAGE.COPY_SRC;
 
+/** Throws `gpu_limit` where no kernel could be given so many bytes at once; `hint` says what makes them fewer. */
+export function requireBindable({ limits }: Pick<GPUDevice, 'limits'>, label: string, bytes: number, hint: string): void {
+  const most = limits.maxStorageBufferBindingSize;
+  if (bytes <= most) return;
+  throw new WebLoraError('gpu_limit', `${label} would take ${bytes} bytes, and this device binds at most ${most}: ${hint}`);
+}
+
 export function createBuffers(device: GPUDevice): Buffers {
   const live = new Set<GPUBuffer>();
   let checks: Promise<void>[] = [];

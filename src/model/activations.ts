@@ -1,4 +1,4 @@
-import type { Buffers } from '../gpu/buffers.ts';
+import { requireBindable, type Buffers } from '../gpu/buffers.ts';
 import { BIN_WORDS, FILTER_CHUNK, FILTER_STAGES, TRAIL_WORDS } from '../kernels/sample-digit.ts';
 import { SAMPLE_CHUNK } from '../kernels/sample-chunk.ts';
 import { PAGE_TOKENS, type StepLayout } from '../kernels/step-layout.ts';
@@ -53,6 +53,10 @@ function filterBuffers(buffers: Buffers, vocabulary: number, samplers: number): 
   };
 }
 
+/** What makes buffers smaller that are too large to bind. */
+export const FEWER_ROWS = 'lower limits.batchRows (--max-num-batched-tokens)';
+const FEWER_POSITIONS = 'lower maxModelLength (--max-model-len)';
+
 /** WebGPU's alignment of what a binding starts at. */
 export const STAGE_BYTES = 256;
 
@@ -63,7 +67,9 @@ export function stageNumbers(): Uint32Array<ArrayBuffer> {
   return words;
 }
 
+/** @throws WebLoraError `gpu_limit` where what a step of that many rows works on, or a table for that many positions, is more than one binding. */
 export function createActivations(
+  device: Pick<GPUDevice, 'limits'>,
   buffers: Buffers,
   config: ModelConfig,
   { groups }: ModelShape,
@@ -71,7 +77,10 @@ export function createActivations(
   contextLength: number,
 ): Activations {
   const { rows, logitRows, samplers } = layout.limits;
-  const floats = (label: string, height: number, width: number): GPUBuffer => buffers.storage(label, height * width * 4);
+  const floats = (label: string, height: number, width: number, fewer = FEWER_ROWS): GPUBuffer => {
+    requireBindable(device, `'${label}' of ${height} rows`, height * width * 4, fewer);
+    return buffers.storage(label, height * width * 4);
+  };
   const pagesPerRow = Math.ceil(contextLength / PAGE_TOKENS);
   const logitsStride = Math.ceil(config.vocabSize / 4) * 4;
   const chunks = Math.ceil(config.vocabSize / SAMPLE_CHUNK);
@@ -93,7 +102,7 @@ export function createActivations(
     best: buffers.storage('sampler candidates', samplers * chunks * 16),
     chunks,
     ids: buffers.storage('sampled ids', samplers * 4),
-    ropes: config.ropes.map(({ dimensions }) => floats('rope', contextLength, dimensions)),
+    ropes: config.ropes.map(({ dimensions }) => floats('rope', contextLength, dimensions, FEWER_POSITIONS)),
   };
 }
 

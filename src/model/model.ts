@@ -135,7 +135,7 @@ async function build(
     slots: SLOTS,
     entries: entriesOf(shape.table),
   });
-  const activations = createActivations(buffers, config, shape, layout, size.contextLength);
+  const activations = createActivations(device, buffers, config, shape, layout, size.contextLength);
   for (const [i, rope] of config.ropes.entries()) {
     device.queue.writeBuffer(activations.ropes[i]!, 0, ropeTable(rope, size.contextLength));
   }

@@ -1,10 +1,10 @@
 import { OUTER_TRAITS, WHOLE_TRAITS } from '../adapters/sites.ts';
 import { loadPart } from '../errors.ts';
-import type { Buffers } from '../gpu/buffers.ts';
+import { requireBindable, type Buffers } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { createReadbackRing, type ReadbackRing } from '../gpu/readback.ts';
 import { INERT, MAX_PARTS, POISONED } from '../kernels/step-layout.ts';
-import type { Activations } from './activations.ts';
+import { FEWER_ROWS, type Activations } from './activations.ts';
 import { createAdjustTable } from './adjust.ts';
 import type { ModelConfig } from './config.ts';
 import { buildForward } from './forward.ts';
@@ -121,7 +121,12 @@ const FIRST_RANK4 = 64;
 async function createGrown(parts: GrowingParts, device: GPUDevice, buffers: Buffers, adjustBytes: number): Promise<Grown> {
   const mostBytes = device.limits.maxStorageBufferBindingSize;
   let rank4 = FIRST_RANK4;
-  let v = await buffers.allocate('v', vRows(parts, rank4, mostBytes) * vRowBytes(parts.shape, rank4));
+  const allocateV = (wanted: number): Promise<GPUBuffer> => {
+    const bytes = vRows(parts, wanted, mostBytes) * vRowBytes(parts.shape, wanted);
+    requireBindable(device, `A step of ${parts.layout.limits.rows} rows under adapters of rank ${wanted}`, bytes, FEWER_ROWS);
+    return buffers.allocate('v', bytes);
+  };
+  let v = await allocateV(rank4);
   let adjust = await buffers.allocate('no adjust table', 256);
   let reserved = false;
   let traits = 0;
@@ -131,7 +136,7 @@ async function createGrown(parts: GrowingParts, device: GPUDevice, buffers: Buff
 
   const growRank = async (wanted: number): Promise<void> => {
     if (wanted <= rank4) return;
-    const wider = await buffers.allocate('v', vRows(parts, wanted, mostBytes) * vRowBytes(parts.shape, wanted));
+    const wider = await allocateV(wanted);
     launches = await buildForward({ ...grownParts(), v: wider });
     buffers.drop(v); // steps in flight keep it alive until they are done
     v = wider;

@@ -184,7 +184,7 @@ await describeNull('the forward pass', (provider) => {
     await pool.reserveOuter();
     const weights = emptyWeights(buffers, config, shape, type);
     await createGains({ device, buffers, pipelines, shape, weights, pool, poolType, software: true });
-    const activations = createActivations(buffers, config, shape, layout, config.contextLength);
+    const activations = createActivations(device, buffers, config, shape, layout, config.contextLength);
     const wholes = await createWholeMatrices({ device, buffers, pipelines, config, layout, activations, kernels }, 3);
     const launches = await buildForward({
       pipelines,
