@@ -86,8 +86,9 @@ export function createPipelines(device: GPUDevice, buffers: Pick<Buffers, 'unifo
       times.push({ label: kernel.label, ms: performance.now() - started });
       return pipeline;
     } catch (cause) {
-      const { messages } = await module.getCompilationInfo();
-      const lines = messages.map((message) => `  ${message.lineNum}:${message.linePos} ${message.message}`).join('\n');
+      // a device that is lost has no words left; what came first is told all the same
+      const info = await module.getCompilationInfo().catch(() => undefined);
+      const lines = (info?.messages ?? []).map((message) => `  ${message.lineNum}:${message.linePos} ${message.message}`).join('\n');
       throw new WebLoraError('shader_invalid', `${kernel.label}.wgsl does not compile on this device: ${String(cause)}\n${lines}`, {
         cause,
       });
@@ -101,6 +102,7 @@ export function createPipelines(device: GPUDevice, buffers: Pick<Buffers, 'unifo
       if (!pipeline) {
         pipeline = compile(kernel, code);
         compiled.set(code, pipeline);
+        pipeline.catch(() => compiled.delete(code)); // a compiler may have failed for want of memory
       }
       return { kernel, pipeline: await pipeline, layout: layoutOf(kernel), shape: shapeOf(kernel, specialisation) };
     },
