@@ -1,4 +1,4 @@
-import { invalid, isRecord, refuseUnknown, requireNumber } from './option-checks.ts';
+import { invalid, requireFunction, requireNumber, requireOptions, requireSignal } from './option-checks.ts';
 import type { Tier } from './report-types.ts';
 import type { Adapters, LoadOptions } from './types.ts';
 
@@ -18,8 +18,8 @@ type AddOptions = NonNullable<Parameters<Adapters['add']>[2]>;
 export function checkLoadOptions(call: 'adapters.load' | 'adapters.pin', options: LoadOptions): void {
   requireOptions(call, options, LOAD);
   const { signal, onProgress, revalidate } = options;
-  if (signal !== undefined && !isSignal(signal)) throw invalid('signal', signal, 'an AbortSignal');
-  if (onProgress !== undefined && typeof onProgress !== 'function') throw invalid('onProgress', onProgress, 'a function');
+  requireSignal(signal);
+  requireFunction('onProgress', onProgress);
   requireBoolean('revalidate', revalidate);
 }
 
@@ -43,16 +43,6 @@ export function checkListOptions(options: ListOptions): void {
 export function checkAddOptions(options: AddOptions): void {
   requireOptions('adapters.add', options, ADD);
   requireBoolean('replace', options.replace);
-}
-
-function requireOptions(call: string, options: unknown, known: object): void {
-  if (!isRecord(options)) throw new TypeError(`${call}: its options are ${String(options)}; they must be an object`);
-  refuseUnknown(options, known, call);
-}
-
-/** A frame's signal is of another class. */
-function isSignal(value: { readonly throwIfAborted?: unknown } | null): boolean {
-  return typeof value?.throwIfAborted === 'function';
 }
 
 function requireBoolean(param: string, value: unknown): void {

@@ -1,5 +1,5 @@
 import { MAX_PARTS } from '../kernels/step-layout.ts';
-import { invalid, isRecord, refuseUnknown, requireNumber, requireNumbers } from './option-checks.ts';
+import { invalid, isRecord, refuseUnknown, requireNumber, requireNumbers, requireOptions, requireSignal } from './option-checks.ts';
 import type { Range } from './option-checks.ts';
 import type { GenerateOptions } from './types.ts';
 
@@ -43,8 +43,9 @@ export type SamplingOptions = Required<
  * @throws TypeError for unknown names. @throws WebLoraError `request_invalid` with `param` for values out of range.
  */
 export function checkGenerateOptions(options: GenerateOptions, vocabSize: number): void {
-  refuseUnknown(options, GENERATE_OPTIONS, 'generate');
+  requireOptions('generate', options, GENERATE_OPTIONS);
   requireNumbers(options, GENERATE_OPTIONS);
+  requireSignal(options.signal);
   checkAdapter(options.adapter);
   const lists = { stop: 'a list of strings that are not empty', stopTokenIds: 'a list of token ids' };
   for (const [name, expected] of Object.entries(lists)) {

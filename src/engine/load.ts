@@ -10,7 +10,8 @@ import { findChatTemplate } from '../text/find-template.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { hubAccess, tellDownload } from './hub-options.ts';
 import type { ModelFiles, TextFiles } from './model-files.ts';
-import type { EngineOptions, ModelInfo, ModelText } from './types.ts';
+import { invalid } from './option-checks.ts';
+import type { EngineOptions, Message, ModelInfo, ModelText } from './types.ts';
 
 /** A model whose small files and headers were read: what can be put on a device, again and again. */
 export interface OpenedModel {
@@ -145,5 +146,17 @@ function encodePrompt(prompt: unknown, tokenizer: Tokenizer | undefined, chatTem
     throw new WebLoraError('request_invalid', 'This model has no chat template: give a text or token ids', { param: 'messages' });
   }
   // the template writes BOS itself where the model wants one
-  return tokenizer.encode(chatTemplate.render(prompt as { role: string; content: string }[]), 'plain');
+  return tokenizer.encode(chatTemplate.render(checkedMessages(prompt)), 'plain');
+}
+
+/** Templates add up what they are given: the parts of a message of OpenAI's would come into the prompt as JSON. Throws `request_invalid`. */
+function checkedMessages(list: readonly unknown[]): readonly Message[] {
+  return list.map((message, index) => {
+    const place = `messages[${index}]`;
+    if (typeof message !== 'object' || message === null) throw invalid('messages', message, 'an object { role, content }', place);
+    const { role, content } = message as Partial<Message>;
+    if (typeof role !== 'string') throw invalid('messages', role, 'a string', `${place}.role`);
+    if (typeof content !== 'string') throw invalid('messages', content, 'a string', `${place}.content`);
+    return message as Message;
+  });
 }

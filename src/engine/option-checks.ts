@@ -48,3 +48,20 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
+
+/** Throws `TypeError` where options are no object, or have a name that does not exist. */
+export function requireOptions(call: string, options: unknown, known: object): void {
+  if (!isRecord(options)) throw new TypeError(`${call}: its options are ${String(options)}; they must be an object`);
+  refuseUnknown(options, known, call);
+}
+
+/** Throws `request_invalid` for what cannot be listened to. A frame's signal is of another class; a controller is none. */
+export function requireSignal(signal: unknown): void {
+  if (signal === undefined || typeof (signal as Partial<AbortSignal> | null)?.throwIfAborted === 'function') return;
+  throw invalid('signal', signal, 'an AbortSignal');
+}
+
+/** Throws `request_invalid` for what is given and cannot be called. */
+export function requireFunction(param: string, value: unknown): void {
+  if (value !== undefined && typeof value !== 'function') throw invalid(param, value, 'a function');
+}

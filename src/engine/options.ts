@@ -1,6 +1,15 @@
 import { WebLoraError } from '../errors.ts';
 import { isEndpoint } from '../formats/hub-id.ts';
-import { invalid, isRecord, refuseUnknown, requireNumber, requireNumbers } from './option-checks.ts';
+import {
+  invalid,
+  isRecord,
+  refuseUnknown,
+  requireFunction,
+  requireNumber,
+  requireNumbers,
+  requireOptions,
+  requireSignal,
+} from './option-checks.ts';
 import type { Range } from './option-checks.ts';
 import type { EngineOptions } from './types.ts';
 
@@ -60,9 +69,15 @@ export interface EngineLimits extends Limits {
 const KERNELS: readonly NonNullable<EngineOptions['kernels']>[] = ['auto', 'narrow', 'wide', 'plain'];
 const STORE_METHODS = ['get', 'put', 'delete', 'keys', 'entries', 'exclusive'] as const;
 
-/** Throws `TypeError` for a store or a callback that could not be called when it is needed. */
-function requireMethods({ store, resolve }: EngineOptions): void {
+/** Throws `TypeError` for what could not be called when it is needed. */
+function requireMethods({ store, resolve, tokenizer }: EngineOptions): void {
   if (resolve !== undefined && typeof resolve !== 'function') throw new TypeError('createEngine: resolve must be a function');
+  if (tokenizer !== undefined) {
+    for (const name of ['encode', 'decode', 'token', 'id'] as const) {
+      if (typeof (tokenizer as Partial<typeof tokenizer> | null)?.[name] === 'function') continue;
+      throw new TypeError(`createEngine: tokenizer has no method ${name}; it must be an object with encode, decode, token, id`);
+    }
+  }
   if (store === undefined) return;
   for (const name of STORE_METHODS) {
     if (typeof (store as Partial<typeof store> | null)?.[name] !== 'function') {
@@ -88,6 +103,12 @@ function requireEndpoint(endpoint: unknown): void {
   throw invalid('hubEndpoint', endpoint, 'an http(s) URL without query and credentials');
 }
 
+/** Throws as it does for the options themselves: a number in place of `memory` must not be dropped in silence. */
+function requireGroup(param: string, given: unknown, known: object): void {
+  if (!isRecord(given)) throw invalid(param, given, `an object of ${Object.keys(known).join(', ')}`);
+  refuseUnknown(given, known, `createEngine: ${param}`);
+}
+
 /** Names may be any text, `constructor` too: a map has no others. */
 function weights(param: string, given: Readonly<Record<string, number>> = {}): ReadonlyMap<string, number> {
   if (!isRecord(given)) throw invalid(param, given, 'an object of weights by name');
@@ -100,12 +121,14 @@ function weights(param: string, given: Readonly<Record<string, number>> = {}): R
  * @throws TypeError for unknown names. @throws WebLoraError `request_invalid` for values out of range.
  */
 export function checkEngineOptions(options: EngineOptions): EngineLimits {
+  requireOptions('createEngine', options, ENGINE_OPTIONS);
   const { memory = {}, limits = {}, fairness = {}, precision, quantize, kernels = 'auto' } = options;
-  refuseUnknown(options, ENGINE_OPTIONS, 'createEngine');
-  refuseUnknown(memory, MEMORY, 'createEngine: memory');
-  refuseUnknown(limits, LIMITS, 'createEngine: limits');
-  refuseUnknown(fairness, { tenants: true, adapters: true }, 'createEngine: fairness');
+  requireGroup('memory', memory, MEMORY);
+  requireGroup('limits', limits, LIMITS);
+  requireGroup('fairness', fairness, { tenants: true, adapters: true });
   requireMethods(options);
+  requireSignal(options.signal);
+  requireFunction('onProgress', options.onProgress);
   requireToken(options.hubToken);
   requireEndpoint(options.hubEndpoint);
   if (precision !== undefined && precision !== 'exact' && precision !== 'half') throw invalid('precision', precision, "'exact' or 'half'");

@@ -1,5 +1,5 @@
 import { loadPart } from '../errors.ts';
-import { refuseUnknown, requireNumbers, type Range } from './option-checks.ts';
+import { requireFunction, requireNumbers, requireOptions, requireSignal, type Range } from './option-checks.ts';
 import { checkEngineOptions } from './options.ts';
 import type { ProfileOptions, ProfileReport } from './profile-report.ts';
 import { providerOf } from './provider.ts';
@@ -31,8 +31,10 @@ const OPTIONS: Readonly<Record<keyof ProfileOptions, Range | undefined>> = {
  * reading the model's and the adapters' files throws, and the signal's reason.
  */
 export async function profile(options: ProfileOptions): Promise<ProfileReport> {
-  refuseUnknown(options, OPTIONS, 'profile');
+  requireOptions('profile', options, OPTIONS);
   requireNumbers(options, OPTIONS);
+  requireSignal(options.signal);
+  requireFunction('onProgress', options.onProgress);
   const { model, precision, quantize, kernels, memory, hubToken, hubEndpoint, rows = 8, promptRows = 64 } = options;
   const engine = { precision, quantize, kernels, memory, hubToken, hubEndpoint };
   const given = Object.fromEntries(Object.entries(engine).filter(([, value]) => value !== undefined));

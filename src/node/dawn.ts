@@ -1,3 +1,4 @@
+import { invalid, requireFunction, requireOptions } from '../engine/option-checks.ts';
 import type { GpuProvider } from '../engine/types.ts';
 import { WebLoraError } from '../errors.ts';
 import { search } from './search.ts';
@@ -10,16 +11,21 @@ export interface DawnOptions {
   readonly onNotice?: (line: string) => void;
 }
 
+const OPTIONS: Readonly<Record<keyof DawnOptions, true>> = { software: true, onNotice: true };
+
 /**
  * A device for Node: WebGPU by Dawn, from the npm package `webgpu`. Hardware if there is any, else SwiftShader (or another software
  * driver as a last resort), told in one line to `onNotice`. On Linux neither a Vulkan loader nor a driver has to be installed: they
  * come out of an installed Chromium or the npm package `@sparticuz/chromium`. Repeated calls share one Dawn instance, which lives as
  * long as the process and does not keep it from ending.
  *
- * @throws WebLoraError `gpu_missing` where `webgpu` is not installed or does not load, or where no device was found; the message
+ * @throws TypeError for unknown options. @throws WebLoraError `gpu_missing` where `webgpu` is not installed or does not load, or where no device was found; the message
  * lists everything that was looked for.
  */
 export async function dawn(options: DawnOptions = {}): Promise<GpuProvider> {
+  requireOptions('dawn', options, OPTIONS);
+  requireFunction('onNotice', options.onNotice);
+  if (typeof (options.software ?? true) !== 'boolean') throw invalid('software', options.software, 'true or false');
   const found = await shared(options.software === true ? 'software' : 'any');
   if (found.kind === 'software' && options.software !== true) {
     const notice = options.onNotice ?? ((line: string) => console.error(line));

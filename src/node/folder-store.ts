@@ -13,8 +13,10 @@ import { fileOf, keysIn, readSmall, unlessAbsent, writeWhole } from './folder-fi
  * Its methods throw `store_failed` where the disk refuses.
  *
  * @param path the folder; engines and processes that name the same one share it.
+ * @throws TypeError where it is no text, or an empty one, which would be whatever folder the process runs in.
  */
 export function folderStore(path: string): Store {
+  if (typeof path !== 'string' || path === '') throw new TypeError(`folderStore: path is ${JSON.stringify(path)}; it must name a folder`);
   const turns = new Map<string, Promise<unknown>>();
   const failed = (what: string, cause: unknown): WebLoraError => {
     const why = cause instanceof Error ? cause.message : String(cause);

@@ -9,7 +9,7 @@ import type { Engine } from './types.ts';
  * and what reading the model's files throws; nothing stays on the GPU then.
  */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
+  const core = await createCoreEngine(options); // says what is wrong with them
   const { model } = options;
-  const source = typeof model === 'string' || model instanceof URL ? String(model) : undefined;
-  return withOpenAI(await createCoreEngine(options), source === undefined ? {} : { source });
+  return withOpenAI(core, typeof model === 'string' || model instanceof URL ? { source: String(model) } : {});
 }

@@ -1,3 +1,4 @@
+import { requireOptions, requireSignal } from '../engine/option-checks.ts';
 import type { CoreEngine } from '../engine/types.ts';
 import { chatAnswer, chatChunks } from './chat.ts';
 import { completionAnswer, completionChunks } from './completions.ts';
@@ -28,9 +29,8 @@ export async function start(
   options: CreateOptions = {},
   aliases: readonly string[] = [],
 ): Promise<Started> {
-  for (const name of Object.keys(options)) {
-    if (name !== 'signal') throw new TypeError(`${endpoint}.create: unknown option "${name}" (known: signal)`);
-  }
+  requireOptions(`${endpoint}.create`, options, { signal: true });
+  requireSignal(options.signal);
   const running = await startRequest(engine, endpoint, body, { ...options, aliases });
   const { stream } = running.request;
   if (stream === undefined) {

@@ -34,6 +34,9 @@ export async function connectEngine(worker: WorkerLike, options: ConnectOptions)
 
 /** `connectEngine` for any runtime with message ports. */
 export async function connect(worker: WorkerLike, options: ConnectOptions): Promise<Engine> {
+  if (typeof (worker as Partial<WorkerLike> | null)?.postMessage !== 'function') {
+    throw new TypeError(`connectEngine: the first argument is ${String(worker)}; it must be a Worker whose script calls serve(self)`);
+  }
   for (const name of IN_WORKER) {
     if (name in options)
       throw new TypeError(`connectEngine: "${name}" cannot cross to the worker; give it to serve(self, { ${name} }) there.`);

@@ -1,4 +1,5 @@
 import { releaseProxy, wrap } from 'comlink';
+import { requireSignal } from '../engine/option-checks.ts';
 import type { Progress } from '../engine/types.ts';
 import { WebLoraError } from '../errors.ts';
 import { watchWorker } from './alive.ts';
@@ -55,6 +56,7 @@ type Resolve = ConnectOptions['resolve'];
  * reason.
  */
 export async function openLink(worker: WorkerLike, resolve: Resolve, signal: AbortSignal | undefined): Promise<Link> {
+  requireSignal(signal);
   signal?.throwIfAborted();
   let gone: (error: WebLoraError) => void = () => undefined;
   let abort: () => void = () => undefined;
@@ -124,6 +126,7 @@ function createLink(port: MessagePort, resolve: Resolve, stopWatching: () => voi
         post({ kind: 'abort', id });
       };
       const answer = new Promise<unknown>((resolve, reject) => {
+        requireSignal(options.signal);
         options.signal?.throwIfAborted();
         if (over !== undefined) throw over;
         const call = openCall(open, id, options, abort, reject);

@@ -29,6 +29,10 @@ describe('a folder as a store', () => {
     expect((await readdir(root)).toSorted()).not.toContain('x=');
   });
 
+  test('has a name: an empty one would be whatever folder the process runs in', () => {
+    for (const path of ['', undefined, new URL('file:///tmp')]) expect(() => folderStore(path as string)).toThrow(TypeError);
+  });
+
   test('a disk that refuses is told of', async () => {
     await writeFile(join(root, 'file'), '');
     const refused = { code: 'store_failed', message: expect.stringContaining(join(root, 'file')) };

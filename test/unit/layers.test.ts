@@ -19,7 +19,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   model: ['kernels', 'gpu', 'formats', 'slices', 'errors'],
   engine: ['model', 'adapters', 'kernels', 'gpu', 'formats', 'text', 'slices', 'errors'],
   openai: ['engine', 'text', 'errors'],
-  // Node's GPU is no layer of its own: it shares the engine's types and the errors, nothing that runs.
+  // Node's GPU is no layer of its own: it shares the engine's types, its checks of options and the errors.
   node: ['engine', 'formats', 'errors'],
   rpc: ['openai', 'engine', 'formats', 'errors'],
   server: ['openai', 'engine', 'formats', 'text', 'errors', 'node', 'entry'],

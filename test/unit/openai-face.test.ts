@@ -68,7 +68,10 @@ describe('a body', () => {
 
 test('an option that does not exist is a TypeError', async () => {
   const options = { timeout: 5 } as object;
-  await expect(withOpenAI(fakeEngine()).completions.create({ model: 'base', prompt: 'x' }, options)).rejects.toThrow(TypeError);
+  const { create } = withOpenAI(fakeEngine()).completions;
+  await expect(create({ model: 'base', prompt: 'x' }, options)).rejects.toThrow(TypeError);
+  const signal = new AbortController() as unknown as AbortSignal;
+  await expect(create({ model: 'base', prompt: 'x' }, { signal })).rejects.toMatchObject({ code: 'request_invalid', param: 'signal' });
 });
 
 describe('order', () => {

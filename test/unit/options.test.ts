@@ -1,7 +1,14 @@
 import { describe, expect, test } from 'vitest';
+import { diagnose } from '../../src/engine/diagnose.ts';
 import { checkGenerateOptions, samplingOf } from '../../src/engine/generate-options.ts';
+import { promptTokens } from '../../src/engine/load.ts';
 import { checkEngineOptions } from '../../src/engine/options.ts';
-import type { EngineOptions, GenerateOptions } from '../../src/engine/types.ts';
+import type { EngineOptions, GenerateOptions, GpuProvider } from '../../src/engine/types.ts';
+import type { ModelConfig } from '../../src/model/config.ts';
+import { dawn } from '../../src/node/dawn.ts';
+import { createEngine } from '../../src/openai/create.ts';
+import { createChatTemplate } from '../../src/text/chat-template.ts';
+import type { Tokenizer } from '../../src/text/tokenizer.ts';
 
 const VOCABULARY = 100;
 const engine = (more: object) => checkEngineOptions({ model: 'm', ...more } as EngineOptions);
@@ -37,6 +44,28 @@ describe('createEngine', () => {
     }
     expect(() => engine({ store: null })).toThrow('no method get');
     expect(() => engine({ resolve: 'x' })).toThrow('resolve must be a function');
+  });
+
+  test('a tokenizer has all its methods', () => {
+    const call = (): never[] => [];
+    const tokenizer = { encode: call, decode: call, token: call, id: call };
+    engine({ tokenizer });
+    for (const name of Object.keys(tokenizer)) {
+      expect(() => engine({ tokenizer: { ...tokenizer, [name]: undefined } })).toThrow(`tokenizer has no method ${name};`);
+    }
+    expect(() => engine({ tokenizer: null })).toThrow(TypeError);
+  });
+
+  test.each([undefined, null, 'm', ['m']])('%j is no set of options, and it is said so', async (options) => {
+    const error = expect.objectContaining({ name: 'TypeError', message: expect.stringContaining('they must be an object') });
+    await expect(createEngine(options as unknown as EngineOptions)).rejects.toThrow(error);
+  });
+
+  test('a promise of a GPU is none yet', async () => {
+    const gpu = Promise.resolve({ requestAdapter: async () => null }) as unknown as GpuProvider;
+    const error = expect.objectContaining({ name: 'TypeError', message: expect.stringContaining('await dawn()') });
+    await expect(createEngine({ model: 'm', gpu })).rejects.toThrow(error);
+    await expect(diagnose({ gpu })).rejects.toThrow(error);
   });
 
   test.each(['', ' ', 'hf_\n', 'hf ü', 7, null])('%j is no token, and the message does not show it', (hubToken) => {
@@ -88,6 +117,13 @@ describe('createEngine', () => {
     [{ fairness: { adapters: { a: Number.NaN } } }, 'fairness.adapters.a'],
     [{ fairness: { adapters: { a: undefined } } }, 'fairness.adapters.a'],
     [{ fairness: { tenants: new Map([['a', 1]]) } }, 'fairness.tenants'],
+    [{ memory: 2 ** 30 }, 'memory'],
+    [{ memory: null }, 'memory'],
+    [{ limits: new Map([['queue', 1]]) }, 'limits'],
+    [{ fairness: [] }, 'fairness'],
+    [{ signal: new AbortController() }, 'signal'],
+    [{ signal: null }, 'signal'],
+    [{ onProgress: 'yes' }, 'onProgress'],
   ])('%j is out of range', (options, param) => {
     expect(() => engine(options)).toThrow(expect.objectContaining({ code: 'request_invalid', param }));
   });
@@ -114,6 +150,8 @@ describe('generate', () => {
 
   test('knows no other name, of a part neither', () => {
     expect(() => generate({ top_k: 3 })).toThrow(/"top_k".*topK/);
+    expect(() => generate('a' as unknown as object)).toThrow(TypeError);
+    expect(() => generate(null as unknown as object)).toThrow('they must be an object');
     expect(() => generate({ adapter: [{ name: 'a', scale: 1 }] })).toThrow(TypeError);
   });
 
@@ -138,6 +176,7 @@ describe('generate', () => {
     [{ tenant: 7 }, 'tenant', 'string'],
     [{ cacheSalt: {} }, 'cacheSalt', 'string'],
     [{ stop: [''] }, 'stop', 'not empty'],
+    [{ signal: new AbortController() }, 'signal', 'AbortSignal'],
     [{ stopTokenIds: [-1] }, 'stopTokenIds', '-1'],
     [{ stopTokenIds: [undefined] }, 'stopTokenIds', 'undefined'],
     [{ logitBias: [1] }, 'logitBias', 'object'],
@@ -156,6 +195,41 @@ describe('generate', () => {
   ])('%j is out of range', (options, param, words) => {
     expect(() => generate(options)).toThrow(expect.objectContaining({ code: 'request_invalid', param }));
     expect(() => generate(options)).toThrow(words);
+  });
+});
+
+test('whoever looks at a device is told of names that there are not, too', async () => {
+  await expect(diagnose({ software: true } as object)).rejects.toThrow('diagnose: unknown option "software"');
+  await expect(diagnose({ signal: 3 } as object)).rejects.toMatchObject({ code: 'request_invalid', param: 'signal' });
+  await expect(dawn({ sofware: true } as object)).rejects.toThrow('dawn: unknown option "sofware" (known: software, onNotice)');
+  await expect(dawn({ software: 'no' } as object)).rejects.toMatchObject({ code: 'request_invalid', param: 'software' });
+  await expect(dawn({ onNotice: 'no' } as object)).rejects.toMatchObject({ code: 'request_invalid', param: 'onNotice' });
+});
+
+describe('messages', () => {
+  const tokenizer = { encode: (text: string) => [...text].map((_, i) => i) } as unknown as Tokenizer;
+  const chatTemplate = createChatTemplate({ template: '{% for m in messages %}{{ m.role + m.content }}{% endfor %}' });
+  const tokens = (prompt: unknown) => promptTokens(prompt, { tokenizer, chatTemplate }, { vocabSize: VOCABULARY } as ModelConfig);
+
+  test('are texts with a role; what else a template takes is left to it', () => {
+    expect(tokens([{ role: 'user', content: 'Hi', name: 'Ann' }])).toEqual([0, 1, 2, 3, 4, 5]);
+  });
+
+  test.each<[unknown, string]>([
+    [[{ role: 'user', content: [{ type: 'text', text: 'Hi' }] }], 'messages[0].content is'],
+    [
+      [
+        { role: 'user', content: 'Hi' },
+        { role: 'user', content: null },
+      ],
+      'messages[1].content is null',
+    ],
+    [[{ content: 'Hi' }], 'messages[0].role is undefined'],
+    [['Hi', 'Ho'], 'messages[0] is "Hi"; it must be an object { role, content }'],
+    [[1, null], 'messages[0] is 1'],
+  ])('%j are none', (prompt, words) => {
+    expect(() => tokens(prompt)).toThrow(expect.objectContaining({ code: 'request_invalid', param: 'messages' }));
+    expect(() => tokens(prompt)).toThrow(words);
   });
 });
 

@@ -6,7 +6,7 @@ import { connect, connectEngine } from '../../src/rpc/connect.ts';
 import { serveWith } from '../../src/rpc/serve.ts';
 import { say } from '../../src/rpc/wire.ts';
 import { fakeEngine } from './fake-engine.ts';
-import { connected, rejection, served, turns } from './rpc-harness.ts';
+import { connected, connectedToFake, rejection, served, turns } from './rpc-harness.ts';
 
 afterEach(() => {
   vi.unstubAllGlobals();
@@ -85,6 +85,19 @@ describe('starting', () => {
     );
     const engine = await connect(page, { model: 'm' });
     expect(given!.gpu).toBe(gpu);
+    await engine.close();
+  });
+
+  test('what is no worker, and no signal, is told of', async () => {
+    for (const worker of ['./worker.js', undefined, {}]) {
+      expect(String(await rejection(connect(worker as unknown as MessagePort, { model: 'm' })))).toContain('must be a Worker');
+    }
+    const signal = new AbortController() as unknown as AbortSignal;
+    const wrong = expect.objectContaining({ code: 'request_invalid', param: 'signal' });
+    expect(await rejection(connect(new MessageChannel().port1, { model: 'm', signal }))).toEqual(wrong);
+    const { engine } = await connectedToFake();
+    expect(await rejection(engine.generate('hi', { signal }).result())).toEqual(wrong);
+    expect(await rejection(engine.adapters.load('a', { signal }))).toEqual(wrong);
     await engine.close();
   });
 
