@@ -17,10 +17,12 @@ const PREFILL_ROWS = 4;
 /** K and V of a step's rows into their pages, then attention over the pages: two dispatches, three where keys are split. */
 export async function attend(parts: ForwardParts, layer: number): Promise<Launch[]> {
   const { kernels } = parts;
-  const writing = await ropeLaunch(parts, layer);
-  const whole = await readingForm(parts, layer, kernels.attention);
-  const prefill = kernels.attentionPrefill && (await readingForm(parts, layer, kernels.attentionPrefill));
-  const split = await splitForm(parts, layer);
+  const [writing, whole, prefill, split] = await Promise.all([
+    ropeLaunch(parts, layer),
+    readingForm(parts, layer, kernels.attention),
+    kernels.attentionPrefill && readingForm(parts, layer, kernels.attentionPrefill),
+    splitForm(parts, layer),
+  ]);
   const oneDispatch = (plan: Plan): Reading => (prefill && plan.rows >= PREFILL_ROWS * plan.sequences ? prefill : whole);
   const isSplit = (plan: Plan): boolean => split !== undefined && split.serves(plan);
   const reading: Launch = {

@@ -15,15 +15,18 @@ export async function sampleLaunches(parts: ForwardParts): Promise<Launch[]> {
       constants: constants(parts, { ...shapeOf(parts), CHUNKS: a.chunks, CHUNK4: SAMPLE_CHUNK / 4, OPTIONS: options }),
       libraries: [...COMMON, SAMPLER, PHILOX],
     });
-  const merge = await pipelines.get(sampleMerge, {
-    constants: constants(parts, { VOCABULARY: config.vocabSize, CHUNKS: a.chunks }),
-    libraries: COMMON,
-  });
+  const mergeOf = { constants: constants(parts, { VOCABULARY: config.vocabSize, CHUNKS: a.chunks }), libraries: COMMON };
+  const [merge, without, having, filters] = await Promise.all([
+    pipelines.get(sampleMerge, mergeOf),
+    chunk(false),
+    chunk(true),
+    filterLaunches(parts),
+  ]);
   const read = { step: a.step, logits: a.logits, adjust, trail: a.filter.trail, best: a.best };
-  const plain = pipelines.bind(await chunk(false), read);
-  const withOptions = pipelines.bind(await chunk(true), read);
+  const plain = pipelines.bind(without, read);
+  const withOptions = pipelines.bind(having, read);
   return [
-    ...(await filterLaunches(parts)),
+    ...filters,
     {
       dispatch: (plan: Plan) => (plan.adjusting + plan.filtering > 0 ? withOptions : plain),
       threads: (plan: Plan) => sampleChunkThreads(plan.samplers, a.chunks),
@@ -45,8 +48,8 @@ async function filterLaunches(parts: ForwardParts): Promise<Launch[]> {
     libraries: [...COMMON, SAMPLER],
   };
   const shared = { step: a.step, logits: a.logits, adjust, extremes, bins };
-  const first = pipelines.bind(await pipelines.get(sampleExtremes, specialisation), shared);
-  const digit = await pipelines.get(sampleDigit, specialisation);
+  const [extreme, digit] = await Promise.all([pipelines.get(sampleExtremes, specialisation), pipelines.get(sampleDigit, specialisation)]);
+  const first = pipelines.bind(extreme, shared);
   const stage = (number: number, wanted: (plan: Plan) => number): Launch => {
     const own = { buffer: stages, offset: number * STAGE_BYTES, size: STAGE_BYTES };
     const dispatch = pipelines.bind(digit, { ...shared, trail, stages: own });

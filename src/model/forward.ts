@@ -23,35 +23,36 @@ export async function buildForward(parts: ForwardParts): Promise<Launch[]> {
   const { qkv, o, gateUp, down } = shape.groups;
   const around = config.norms === 'around';
   const way = around ? 'scratch' : 'add';
-  const launches: Launch[] = [];
-  const add = (...more: readonly Launch[]): void => void launches.push(...more);
+  const launches: Promise<Launch | readonly Launch[]>[] = [];
+  // all are asked for before any is waited for: a device compiles several kernels at once
+  const add = (...more: typeof launches): void => void launches.push(...more);
 
-  add(...(await embedLaunches(parts)));
-  if ((parts.traits & APART) !== 0) add(...(await (await ownParts()).ownEmbeddings(parts)));
+  add(embedLaunches(parts));
+  if ((parts.traits & APART) !== 0) add(ownParts().then(({ ownEmbeddings }) => ownEmbeddings(parts)));
   for (const [index, layer] of weights.layers.entries()) {
     const { inputNorm, oBias, attentionNorm, postNorm, gateUpBias, downBias, feedForwardNorm } = layer;
     // attention: x += o(attend(rope(qkv(norm(x))))), the sum's right side normed where the config has norms around
     const attentionEnd = { plane: layer.o, group: o, x: a.attended, bias: oBias, norm: attentionNorm, module: 'post_attention_layernorm' };
-    add(await norm(parts, { x: a.x, weight: inputNorm, y: a.normed, layer: index, module: 'input_layernorm' }));
-    add(...(await project(parts, index, layer.qkv, qkv, a.normed, { y: a.qkv, stride: qkv.outWidth, output: 'replace' })));
-    add(...(await attend(parts, index)));
-    add(...(await intoResidual(parts, index, attentionEnd, way)));
+    add(norm(parts, { x: a.x, weight: inputNorm, y: a.normed, layer: index, module: 'input_layernorm' }));
+    add(project(parts, index, layer.qkv, qkv, a.normed, { y: a.qkv, stride: qkv.outWidth, output: 'replace' }));
+    add(attend(parts, index));
+    add(intoResidual(parts, index, attentionEnd, way));
     // feed-forward: x += down(act(gate(norm(x))) * up(norm(x))), normed likewise
     const module = around ? 'pre_feedforward_layernorm' : 'post_attention_layernorm';
     const end = { plane: layer.down, group: down, x: a.gated, bias: downBias, norm: feedForwardNorm, module: 'post_feedforward_layernorm' };
-    add(await norm(parts, { x: a.x, weight: postNorm, y: a.normed, layer: index, module }));
-    add(...(await project(parts, index, layer.gateUp, gateUp, a.normed, { y: a.gateUp, stride: gateUp.outWidth, output: 'replace' })));
-    add(await gate(parts, gateUpBias));
-    add(...(await intoResidual(parts, index, end, way)));
+    add(norm(parts, { x: a.x, weight: postNorm, y: a.normed, layer: index, module }));
+    add(project(parts, index, layer.gateUp, gateUp, a.normed, { y: a.gateUp, stride: gateUp.outWidth, output: 'replace' }));
+    add(gate(parts, gateUpBias));
+    add(intoResidual(parts, index, end, way));
   }
   // logits of the rows that need them, then one token a sampler
   const last = { layer: weights.layers.length, module: '' };
-  add(await norm(parts, { x: a.x, weight: weights.finalNorm, y: a.heads, rows: 'logit rows', ...last }));
-  add(...(await matmul(parts, weights.head, a.heads, { y: a.logits, stride: a.logitsStride, output: 'replace', rows: 'logit rows' })));
-  if ((parts.traits & APART) !== 0) add(...(await (await ownParts()).ownHeads(parts)));
-  if (config.logitCap > 0) add(await (await rarely()).capLogits(parts));
-  add(...(await sampleLaunches(parts)));
-  return launches;
+  add(norm(parts, { x: a.x, weight: weights.finalNorm, y: a.heads, rows: 'logit rows', ...last }));
+  add(matmul(parts, weights.head, a.heads, { y: a.logits, stride: a.logitsStride, output: 'replace', rows: 'logit rows' }));
+  if ((parts.traits & APART) !== 0) add(ownParts().then(({ ownHeads }) => ownHeads(parts)));
+  if (config.logitCap > 0) add(rarely().then(({ capLogits }) => capLogits(parts)));
+  add(sampleLaunches(parts));
+  return (await Promise.all(launches)).flat();
 }
 
 /** Traits of what adapters do outside the layers. */
@@ -161,7 +162,7 @@ async function intoResidual(parts: ForwardParts, layer: number, closing: Closing
 
 /** A base matmul with what the batch's adapters add to it: at most three dispatches, one where no row has an adapter. */
 async function project(parts: ForwardParts, layer: number, plane: Plane, group: Group, x: GPUBuffer, to: Target): Promise<Launch[]> {
-  const launches = [...(await matmul(parts, plane, x, to)), ...(await lora(parts, layer, group, x, to.y, to.stride))];
+  const launches = (await Promise.all([matmul(parts, plane, x, to), lora(parts, layer, group, x, to.y, to.stride)])).flat();
   if (to.output === 'replace' || (parts.traits & TRAITS.gains) === 0) return launches;
   const { setAsideLaunches } = await ownParts();
   const [away, back] = await setAsideLaunches(parts, layer, group, to.y, parts.activations.normed);
@@ -231,19 +232,19 @@ async function lora(parts: ForwardParts, layer: number, group: Group, x: GPUBuff
     return fixed(pipelines.bind(pipeline, { ...shared, v, y }), ({ segments }) => threads({ segments, out4 }));
   };
   const expand = async (variant: ExpandVariant): Promise<Launch> => {
-    const plain = await expandOf(variant, false);
-    if ((parts.traits & FINISHED) === 0) return plain;
-    const { withTraits } = await ownParts();
-    return withTraits(FINISHED, await expandOf(variant, true), plain);
+    if ((parts.traits & FINISHED) === 0) return expandOf(variant, false);
+    const [plain, finishing, { withTraits }] = await Promise.all([expandOf(variant, false), expandOf(variant, true), ownParts()]);
+    return withTraits(FINISHED, finishing, plain);
   };
-  return [
-    bySegments(await shrink(kernels.shrink), kernels.shrinkOne && (await shrink(kernels.shrinkOne))),
-    bySegments(await expand(kernels.expand), kernels.expandOne && (await expand(kernels.expandOne))),
-  ];
+  return Promise.all([
+    bySegments(shrink(kernels.shrink), kernels.shrinkOne && shrink(kernels.shrinkOne)),
+    bySegments(expand(kernels.expand), kernels.expandOne && expand(kernels.expandOne)),
+  ]);
 }
 
 /** The second where it is there and every segment has one row. */
-function bySegments(any: Launch, one: Launch | undefined): Launch {
+async function bySegments(several: Promise<Launch>, single: Promise<Launch> | undefined): Promise<Launch> {
+  const [any, one] = await Promise.all([several, single]);
   if (!one) return any;
   const choose = ({ segmentRows }: Plan): Launch => (segmentRows > 1 ? any : one);
   return { dispatch: (plan) => choose(plan).dispatch(plan), threads: (plan) => choose(plan).threads(plan) };
