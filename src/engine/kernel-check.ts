@@ -124,6 +124,7 @@ export function setOf({ matmul, shrink, expand, attention, norm }: Serving): Ker
   const { attentionPrefill, attentionSplit } = attention.family.set;
   const { shrinkOne, fullRows } = shrink.family.set;
   const { expandOne } = expand.family.set;
+  const { ropeHeads } = norm.family.set;
   const shrinksOne = shrinkOne && isServing(shrink, shrinkOne.name);
   const expandsOne = expandOne && isServing(expand, expandOne.name);
   return {
@@ -137,5 +138,6 @@ export function setOf({ matmul, shrink, expand, attention, norm }: Serving): Ker
     ...(attentionPrefill && isServing(attention, attentionPrefill.name) && { attentionPrefill }),
     ...(attentionSplit && isServing(attention, attentionSplit.split.name) && { attentionSplit }),
     rmsNorm: norm.family.set.rmsNorm,
+    ...(ropeHeads && { ropeHeads }),
   };
 }

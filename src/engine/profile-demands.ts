@@ -58,7 +58,7 @@ const ROLES: readonly (readonly [RegExp, Role])[] = [
   [/rms-norm/, 'norm'],
   [/attention-merge/, 'merge'],
   [/attention/, 'attention'],
-  [/^rope/, 'rope'],
+  [/^(wide-)?rope/, 'rope'],
   [/^glu/, 'gate'],
   [/^add-rows/, 'sum'],
   [/^embed/, 'embed'],

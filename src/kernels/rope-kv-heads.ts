@@ -20,10 +20,19 @@ export const ropeKvHeads = defineKernel({
 });
 
 /** The form that takes the norms of a row's adapter where that saved any; besides it takes Q_NORM_AT, K_NORM_AT and SITES_IN_MODEL. */
-export function savedHeadNorms(): Kernel<keyof typeof ropeKvHeads.buffers | 'descriptors'> {
-  const buffers = { ...ropeKvHeads.buffers, descriptors: 'read' } as const;
-  return { ...ropeKvHeads, buffers, ownLibraries: [headNormsSaved], ownConstants: {} };
+export function savedHeadNorms(kernel: RopeHeadsKernel): Kernel<keyof typeof ropeKvHeads.buffers | 'descriptors'> {
+  const buffers = { ...kernel.buffers, descriptors: 'read' } as const;
+  return { ...kernel, buffers, ownLibraries: [headNormsSaved], ownConstants: {} };
+}
+
+export type RopeHeadsKernel = Kernel<keyof typeof ropeKvHeads.buffers>;
+
+/** Rows of a step, and heads of q and of k. */
+export interface RopeHeadsWork {
+  readonly rows: number;
+  readonly heads: number;
+  readonly kvHeads: number;
 }
 
 /** One thread per row and head of q, k or v. */
-export const ropeKvHeadsThreads = (rows: number, heads: number, kvHeads: number): number => rows * (heads + 2 * kvHeads);
+export const ropeKvHeadsThreads = ({ rows, heads, kvHeads }: RopeHeadsWork): number => rows * (heads + 2 * kvHeads);

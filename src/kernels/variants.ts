@@ -16,6 +16,7 @@ import { loraShrink, loraShrinkThreads } from './lora-shrink.ts';
 import { matmulRow, matmulRowThreads } from './matmul-row.ts';
 import { matmulTile, matmulTileThreads } from './matmul-tile.ts';
 import { rmsNorm, rmsNormThreads } from './rms-norm.ts';
+import type { ropeKvHeads, RopeHeadsWork } from './rope-kv-heads.ts';
 
 /** One way to compute what a hot kernel computes: every variant of it binds the same buffers, takes the same constants and writes the same. */
 export interface Variant<Binding extends string, Work> {
@@ -58,6 +59,7 @@ export type MatmulVariant = Variant<keyof typeof matmulRow.buffers, MatmulWork>;
 export type ShrinkVariant = Variant<keyof typeof loraShrink.buffers, ShrinkWork>;
 export type ExpandVariant = Variant<keyof typeof loraExpand.buffers, ExpandWork>;
 export type AttentionVariant = Variant<keyof typeof attention.buffers, AttentionWork>;
+export type RopeHeadsVariant = Variant<keyof typeof ropeKvHeads.buffers, RopeHeadsWork>;
 export type NormVariant = Variant<keyof typeof rmsNorm.buffers, { readonly rows: number }>;
 
 /** Attention in two dispatches: the keys of each row in splits, which then are merged. */
@@ -89,6 +91,8 @@ export interface KernelSet {
   /** For steps in which many rows of a sequence follow each other; absent: none. */
   readonly attentionPrefill?: AttentionVariant;
   readonly rmsNorm: NormVariant;
+  /** What turns heads whose numbers need each other, where rows are normed by `rmsNorm`; absent: one thread a head. */
+  readonly ropeHeads?: RopeHeadsVariant;
 }
 
 /** One thread per row: the simplest loop is the narrow one, too. */

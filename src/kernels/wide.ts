@@ -10,6 +10,7 @@ import { wideAttentionMerge, wideAttentionMergeThreads } from './wide-attention-
 import { wideExpand, wideExpandThreads } from './wide-expand.ts';
 import { wideMatmulRow, wideMatmulRowThreads } from './wide-matmul-row.ts';
 import { wideMatmulTile, wideMatmulTileThreads } from './wide-matmul-tile.ts';
+import { wideRopeKvHeads, wideRopeKvHeadsThreads } from './wide-rope-kv-heads.ts';
 import { wideRmsNorm, wideRmsNormThreads } from './wide-rms-norm.ts';
 import { wideShrink, wideShrinkThreads } from './wide-shrink.ts';
 
@@ -52,6 +53,7 @@ export function wideKernels(features: WideFeatures, { precision, deterministic }
     attention: attentionForm('wide', 1),
     attentionPrefill: prefill,
     rmsNorm: normForm(features),
+    ropeHeads: { name: 'wide', kernel: wideRopeKvHeads, threads: wideRopeKvHeadsThreads },
   } satisfies Partial<KernelSet>;
   if (deterministic === 'yes') return { ...shared, matmul: [{ mostRows: Infinity, variant: rowForm }] };
   return {

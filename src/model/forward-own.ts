@@ -4,7 +4,7 @@ import { embedPair, embedPairThreads } from '../kernels/embed-pair.ts';
 import { COMMON, DESCRIPTORS, POOL, STATE } from '../kernels/libraries.ts';
 import { SPLIT_COLUMNS, splitsOf } from '../kernels/lora-shrink.ts';
 import { savedNorm } from '../kernels/rms-norm.ts';
-import { savedHeadNorms, type ropeKvHeads } from '../kernels/rope-kv-heads.ts';
+import { savedHeadNorms, type ropeKvHeads, type RopeHeadsKernel } from '../kernels/rope-kv-heads.ts';
 import { setAside, setAsideThreads } from '../kernels/set-aside.ts';
 import { logitSegments } from '../kernels/step-layout.ts';
 import { constants, fixed, type ForwardParts, type Launch, type OwnLaunch, type WholeKind } from './launch.ts';
@@ -53,6 +53,7 @@ export async function savedNormLaunch(parts: ForwardParts, { buffers, constants:
 
 /** Buffers and constants of the kernel that norms heads of q and k, for the base. */
 export interface BaseHeadNorms {
+  readonly kernel: RopeHeadsKernel;
   readonly buffers: Readonly<Record<keyof typeof ropeKvHeads.buffers, GPUBuffer>>;
   readonly constants: Parameters<typeof constants>[1];
   readonly libraries: readonly string[];
@@ -63,7 +64,7 @@ export interface BaseHeadNorms {
 /** `savedNormLaunch` for the norms of heads. */
 export async function savedHeadNormsLaunch(
   parts: ForwardParts,
-  { buffers, constants: own, libraries, layer, launch }: BaseHeadNorms,
+  { kernel, buffers, constants: own, libraries, layer, launch }: BaseHeadNorms,
 ): Promise<Launch> {
   const { table } = parts.shape;
   const at = (module: string): number =>
@@ -72,7 +73,7 @@ export async function savedHeadNormsLaunch(
       table.norms.findIndex((each) => each.module === module),
     );
   const saved = { Q_NORM_AT: at('self_attn.q_norm'), K_NORM_AT: at('self_attn.k_norm'), SITES_IN_MODEL: entriesOf(table) };
-  const pipeline = await parts.pipelines.get(savedHeadNorms(), {
+  const pipeline = await parts.pipelines.get(savedHeadNorms(kernel), {
     constants: constants(parts, { ...own, ...saved }),
     libraries: [...libraries, DESCRIPTORS],
   });

@@ -39,7 +39,8 @@ export async function capLogits(parts: ForwardParts): Promise<Launch> {
 
 /** `ropeLaunch` where a thread needs a head whole: norms over it, or a width that turns in halves of no whole quads. */
 export async function ropeHeadsLaunch(parts: ForwardParts, layer: number): Promise<Launch> {
-  const { pipelines, config, shape, activations: a, pool, poolType, weights } = parts;
+  const { pipelines, kernels, config, shape, activations: a, pool, poolType, weights } = parts;
+  const { kernel, threads } = kernels.ropeHeads ?? { kernel: ropeKvHeads, threads: ropeKvHeadsThreads };
   const { heads, kvHeads, headDim } = config;
   const kind = config.layerKinds[layer]!.rope;
   const isNormed = config.queryKeyNorm === 'each head';
@@ -49,12 +50,12 @@ export async function ropeHeadsLaunch(parts: ForwardParts, layer: number): Promi
     ...{ NORM: isNormed, EPSILON: { f32: config.normEpsilon } },
   };
   const libraries = [...COMMON, STATE, POOL[poolType]];
-  const pipeline = await pipelines.get(ropeKvHeads, { constants: constants(parts, own), libraries });
+  const pipeline = await pipelines.get(kernel, { constants: constants(parts, own), libraries });
   const rope = a.ropes[kind]!;
   const vectors = weights.layers[layer]!.headVectors ?? rope; // where nothing is read, anything may be bound
   const buffers = { step: a.step, rope, blocks: a.blocks, state: a.state, vectors, qkv: a.qkv, pool: pool.layers[layer]! };
-  const launch = fixed(pipelines.bind(pipeline, buffers), ({ rows }) => ropeKvHeadsThreads(rows, heads, kvHeads));
+  const launch = fixed(pipelines.bind(pipeline, buffers), ({ rows }) => threads({ rows, heads, kvHeads }));
   if (!isNormed || (parts.traits & TRAITS.norms) === 0) return launch;
   const { savedHeadNormsLaunch } = await loadPart(() => import('./forward-own.ts'));
-  return savedHeadNormsLaunch(parts, { buffers, constants: own, libraries, layer, launch });
+  return savedHeadNormsLaunch(parts, { kernel, buffers, constants: own, libraries, layer, launch });
 }

@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import { ATTENTION as SCORES, COMMON, DESCRIPTORS, POOL, STATE, WEIGHTS, WINDOW } from '../../src/kernels/libraries.ts';
-import type { AttentionVariant, MatmulVariant, NormVariant } from '../../src/kernels/variants.ts';
+import type { AttentionVariant, MatmulVariant, NormVariant, RopeHeadsVariant } from '../../src/kernels/variants.ts';
 import { wideKernels } from '../../src/kernels/wide.ts';
 import { describeGpu } from '../device.ts';
 import { costsOf, zeros, type Costs } from '../suites/kernel-counts.ts';
@@ -129,6 +129,28 @@ function merge(rows: number, keys: number): Launch<string> {
   };
 }
 
+/** One row at the end of a page: 16 heads on 8 of 128, normed, as Qwen3's small models have them. */
+function ropeHeads({ kernel, threads }: RopeHeadsVariant): Launch<string> {
+  const [heads, kvHeads, headDim] = [16, 8, 128];
+  const width = (heads + 2 * kvHeads) * headDim;
+  const shape = { HEADS: heads, KV_HEADS: kvHeads, DIM4: headDim / 4, ROTARY: headDim, QKV_STRIDE4: width / 4, PAGES_PER_ROW: 1 };
+  return {
+    kernel,
+    constants: { ...STEP, ...shape, BIAS: false, NORM: true, EPSILON: { f32: 1e-6 } },
+    libraries: [...COMMON, STATE, POOL.f16],
+    buffers: {
+      step: stepWords({ rows: [{ position: 15 }] }),
+      rope: zeros(16 * headDim),
+      blocks: zeros(1),
+      state: zeros(2),
+      vectors: zeros(2 * headDim),
+      qkv: zeros(width),
+      pool: zeros(kvHeads * 16 * headDim),
+    },
+    threads: threads({ rows: 1, heads, kvHeads }),
+  };
+}
+
 const split = BASE.attentionSplit!.split;
 
 /** Every kernel of the wide family at two shapes, and what it costs there. */
@@ -167,6 +189,11 @@ const HELD: readonly { readonly name: string; readonly launch: Launch<string>; r
     name: 'rms-norm, subgroups, 8 rows',
     launch: norm(SUBGROUPS.rmsNorm, 8),
     costs: { workgroups: 8, barriers: 3, loaded: 63488, stored: 18432, shared: 2068, bindings: 4 },
+  },
+  {
+    name: 'rope-kv of heads, 1 row',
+    launch: ropeHeads(BASE.ropeHeads!),
+    costs: { workgroups: 32, barriers: 2, loaded: 73728, stored: 12288, shared: 640, bindings: 7 },
   },
   {
     name: 'shrink, 8 adapters of rank 8',

@@ -1,6 +1,7 @@
 import { COMMON, DESCRIPTORS, POOL, STATE, type PoolType } from '../../src/kernels/libraries.ts';
 import { ropeKv, ropeKvThreads } from '../../src/kernels/rope-kv.ts';
 import { ropeKvHeads, ropeKvHeadsThreads, savedHeadNorms } from '../../src/kernels/rope-kv-heads.ts';
+import type { RopeHeadsVariant } from '../../src/kernels/variants.ts';
 import { poolIndex, type Paging, type PlacedRow } from '../reference/paged.ts';
 import { plainTurning, ropeKv as ropeKvTwin, ropeTable, type HeadNorms, type Turning } from '../reference/rope-kv.ts';
 import { bits, checkClose, loaded, poison, uniform } from './kernel-harness.ts';
@@ -70,8 +71,13 @@ const WRITING: readonly PlacedRow[] = [
   { position: 40, blockRow: 4 },
 ];
 
+/** One thread a head. */
+const ALONE: RopeHeadsVariant = { name: 'alone', kernel: ropeKvHeads, threads: ropeKvHeadsThreads };
+
 interface Writing {
   readonly manner: Manner;
+  /** What computes where heads are needed whole. */
+  readonly whole: RopeHeadsVariant;
   readonly shape: Heads;
   readonly paging: Paging & { readonly blocks: Words };
   readonly rows: readonly PlacedRow[];
@@ -90,7 +96,7 @@ function vectorsOf({ biased, normed }: Manner, shape: Heads) {
   return { bias, norms, words: all.length > 0 ? bits(Float32Array.from(all)) : poison(4, 'input') };
 }
 
-async function writeKv(harness: Harness, type: PoolType, { manner, shape, paging, rows, qkv, pool, descriptors }: Writing) {
+async function writeKv(harness: Harness, type: PoolType, { manner, whole, shape, paging, rows, qkv, pool, descriptors }: Writing) {
   const { heads, kvHeads, headDim } = shape;
   const turning = manner.turning(headDim);
   const { bias, norms, words } = vectorsOf(manner, shape);
@@ -107,20 +113,27 @@ async function writeKv(harness: Harness, type: PoolType, { manner, shape, paging
     return harness.run({ kernel: ropeKv, constants, libraries, buffers: { ...buffers, bias: words }, threads });
   }
   const constants = { ...shared, ROTARY: rotary, NORM: norms !== undefined, EPSILON: { f32: EPSILON } };
-  const threads = ropeKvHeadsThreads(rows.length, heads, kvHeads);
+  const threads = whole.threads({ rows: rows.length, heads, kvHeads });
   if (descriptors) {
     return harness.run({
-      kernel: savedHeadNorms(),
+      kernel: savedHeadNorms(whole.kernel),
       constants: { ...constants, Q_NORM_AT: NORMS_AT.q, K_NORM_AT: NORMS_AT.k, SITES_IN_MODEL },
       libraries: [...libraries, DESCRIPTORS],
       buffers: { ...buffers, vectors: words, descriptors },
       threads,
     });
   }
-  return harness.run({ kernel: ropeKvHeads, constants, libraries, buffers: { ...buffers, vectors: words }, threads });
+  return harness.run({ kernel: whole.kernel, constants, libraries, buffers: { ...buffers, vectors: words }, threads });
 }
 
-async function checkRopeKv(harness: Harness, type: PoolType, shape: Heads, rowCount: number, manner: Manner): Promise<void> {
+interface Turned {
+  readonly type: PoolType;
+  readonly shape: Heads;
+  readonly manner: Manner;
+  readonly whole: RopeHeadsVariant;
+}
+
+async function checkRopeKv(harness: Harness, { type, shape, manner, whole }: Turned, rowCount: number): Promise<void> {
   const paging = pagingOf(shape);
   const { heads, kvHeads, headDim } = shape;
   const rows = WRITING.slice(0, rowCount);
@@ -135,7 +148,7 @@ async function checkRopeKv(harness: Harness, type: PoolType, shape: Heads, rowCo
   const pool = new Uint32Array(pages.length + words.length);
   pool.set(pages);
   pool.set(words, pages.length);
-  const after = await writeKv(harness, type, { manner, shape, paging, rows, qkv, pool, descriptors: saved?.descriptors });
+  const after = await writeKv(harness, type, { manner, whole, shape, paging, rows, qkv, pool, descriptors: saved?.descriptors });
   const expectedQkv = numbers(qkv);
   const expectedPool = Float64Array.from(loaded(pool, DTYPES[type]));
   const { bias, norms } = vectorsOf(manner, shape);
@@ -162,7 +175,15 @@ async function checkNoNumbers(harness: Harness, type: PoolType): Promise<void> {
   values.set(none, v + 5);
   const before = poison((PAGES * 2 * kvHeads * 16 * headDim) / (type === 'f16' ? 2 : 1), 'output');
   const paging = pagingOf(shape);
-  const { pool } = await writeKv(harness, type, { manner: MANNERS[0]!, shape, paging, rows, qkv: bits(values), pool: before });
+  const { pool } = await writeKv(harness, type, {
+    manner: MANNERS[0]!,
+    whole: ALONE,
+    shape,
+    paging,
+    rows,
+    qkv: bits(values),
+    pool: before,
+  });
   const at = poolIndex(paging, rows[0]!.blockRow, rows[0]!.position, 1, 0);
   const stored = loaded(pool, DTYPES[type]);
   for (let i = 0; i < headDim; i++) {
@@ -179,7 +200,7 @@ export function ropeCases(harness: () => Promise<Harness>): Case[] {
       const name = `rope-kv ${type}, ${manner.name}, ${shape.heads} heads on ${shape.kvHeads} of ${shape.headDim}`;
       const run = async (): Promise<void> => {
         const device = await harness();
-        await Promise.all([1, 2, 5, 9].map((rows) => checkRopeKv(device, type, shape, rows, manner)));
+        await Promise.all([1, 2, 5, 9].map((rows) => checkRopeKv(device, { type, shape, manner, whole: ALONE }, rows)));
       };
       cases.push({ name, run });
     };
@@ -191,4 +212,17 @@ export function ropeCases(harness: () => Promise<Harness>): Case[] {
     cases.push({ name: `rope-kv ${type}: what is no number stays none`, run: async () => checkNoNumbers(await harness(), type) });
   }
   return cases;
+}
+
+/** Another variant of rope-kv-heads, in everything that models do with it; heads of as many quads as a workgroup has threads, and of more. */
+export function ropeHeadsCases(harness: () => Promise<Harness>, whole: RopeHeadsVariant): Case[] {
+  const manners = MANNERS.filter(({ kernel }) => kernel === 'whole heads');
+  const shapes = [SHAPES[0]!, { heads: 2, kvHeads: 1, headDim: 160 }];
+  return shapes.flatMap((shape) =>
+    manners.map((manner, i) => {
+      const type = i % 2 === 0 ? 'f16' : 'f32';
+      const run = async (): Promise<void> => checkRopeKv(await harness(), { type, shape, manner, whole }, 9);
+      return { name: `rope-kv of heads, ${whole.name}, ${type}, ${manner.name}, ${shape.heads} heads of ${shape.headDim}`, run };
+    }),
+  );
 }

@@ -7,6 +7,7 @@ import { loraCases } from './kernels-lora.ts';
 import { needs } from './kernels-needs.ts';
 import { savedNormCases } from './kernels-norms.ts';
 import { wholeHeadCases } from './kernels-own.ts';
+import { ropeHeadsCases } from './kernels-rope.ts';
 import type { Case, Environment } from './suite.ts';
 
 /** Groups of more heads than a workgroup has queries for, whole and with a rest, and wide heads. */
@@ -35,6 +36,7 @@ export function wideCases({ gpu }: Pick<Environment, 'gpu'>): Case[] {
     ...normCases(harness, base.rmsNorm),
     ...savedNormCases(harness, base.rmsNorm),
     ...wholeHeadCases(harness, 'yes'),
+    ...ropeHeadsCases(harness, base.ropeHeads!),
     ...loraCases(harness, base),
     ...attentionCases(harness, base.attention, SHAPES.slice(1, 2), ['f32']),
     ...attentionCases(harness, base.attentionPrefill!, SHAPES, ['f32']),
