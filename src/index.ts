@@ -71,4 +71,4 @@ export type {
   PromptLogprobs,
   StreamOptions,
 } from './openai/types.ts';
-export type { ConnectOptions, WorkerLike } from './rpc/wire.ts';
+export type { ConnectOptions, WorkerLike } from './rpc/types.ts';

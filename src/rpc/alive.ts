@@ -1,5 +1,5 @@
 import { WebLoraError } from '../errors.ts';
-import type { WorkerLike } from './wire.ts';
+import type { WorkerLike } from './types.ts';
 
 /** What tells that a worker is gone. */
 export interface Alive {

@@ -5,8 +5,9 @@ import type { ChatCompletions, Completions, CreateOptions, Engine } from '../ope
 import { createFeed } from './feed.ts';
 import { openLink } from './link.ts';
 import type { CallOptions, Link } from './link.ts';
+import type { ConnectOptions, WorkerLike } from './types.ts';
 import { sourceToWire } from './wire.ts';
-import type { Calls, ConnectOptions, WorkerLike } from './wire.ts';
+import type { Calls } from './wire.ts';
 
 /** Given to `serve`: they hold functions or live in the worker. */
 const IN_WORKER = ['tokenizer', 'gpu', 'store'];

@@ -1,6 +1,7 @@
 import { WebLoraError } from '../errors.ts';
+import type { WorkerLike } from './types.ts';
 import { say } from './wire.ts';
-import type { WorkerLike, Envelope, Greeting, ToWorker } from './wire.ts';
+import type { Envelope, Greeting, ToWorker } from './wire.ts';
 
 /** How long a worker may take to load its script and call `serve`. */
 const LONGEST_START_MS = 60_000;

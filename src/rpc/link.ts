@@ -5,8 +5,9 @@ import { WebLoraError } from '../errors.ts';
 import { watchWorker } from './alive.ts';
 import { fromWire, toWire } from './errors.ts';
 import { greet } from './greet.ts';
+import type { ConnectOptions, WorkerLike } from './types.ts';
 import { sourceToWire } from './wire.ts';
-import type { Calls, ConnectOptions, WorkerLike, Envelope, Host, Reply, ToPage, ToWorker } from './wire.ts';
+import type { Calls, Envelope, Host, Reply, ToPage, ToWorker } from './wire.ts';
 
 /** Where the values of a stream go. */
 export interface Sink {

@@ -2,8 +2,9 @@ import { createEngine } from '../openai/create.ts';
 import type { ServeOptions } from './calls.ts';
 import { hostEngine } from './host.ts';
 import type { Create } from './host.ts';
+import type { WorkerLike } from './types.ts';
 import { say } from './wire.ts';
-import type { WorkerLike, Greeting } from './wire.ts';
+import type { Greeting } from './wire.ts';
 
 const GIVEN: Readonly<Record<keyof ServeOptions, true>> = { tokenizer: true, gpu: true, store: true, resolve: true };
 

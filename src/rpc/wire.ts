@@ -1,15 +1,9 @@
-import type { EngineOptions, Prompt, Source } from '../engine/types.ts';
+import type { Prompt, Source } from '../engine/types.ts';
 import { isFileBytes } from '../formats/file-bytes.ts';
 import type { FileBytes } from '../formats/file-bytes.ts';
 import { isHubId } from '../formats/hub-id.ts';
 import type { WireError } from './errors.ts';
-
-/** A Worker, the scope inside of one, or a MessagePort. */
-export interface WorkerLike {
-  postMessage(message: unknown, options?: { readonly transfer?: Transferable[] }): void;
-  addEventListener(type: string, listener: (event: MessageEvent) => void): void;
-  removeEventListener(type: string, listener: (event: MessageEvent) => void): void;
-}
+import type { WorkerLike } from './types.ts';
 
 /**
  * On the worker itself, beside whatever the app sends there. The page says `hello` when it connects, and again when the worker says
@@ -98,9 +92,6 @@ export type ToWorker =
 export interface Envelope<Content> {
   readonly weblora: Content;
 }
-
-/** The options that cross, or are called by messages. */
-export type ConnectOptions = Omit<EngineOptions, 'tokenizer' | 'gpu' | 'store'>;
 
 /** Throws `TypeError` for what no message carries. */
 export function sourceToWire(source: Source): WireSource {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
@@ -69,5 +69,23 @@ describe('the packed package', () => {
     // It ends with a code other than 0 where it finds a problem.
     const { stdout } = await promisify(execFile)(attw, args);
     expect(stdout.match(/^"weblora.*"$/gm)).toEqual(['"weblora"', '"weblora/worker"', '"weblora/node"', '"weblora/package.json"']);
+  });
+
+  test.each([
+    ['page', ['es2022', 'dom', 'dom.iterable', 'esnext.disposable'], [], 'bundler'],
+    ['worker', ['es2022', 'webworker'], [], 'node16'],
+    ['node', ['es2022'], ['node'], 'nodenext'],
+  ] as const)('has types of which the strictest compiler has nothing to say: %s.ts', async (name, lib, types, resolution) => {
+    const options = {
+      ...{ target: 'es2022', module: resolution === 'bundler' ? 'esnext' : resolution, moduleResolution: resolution, noEmit: true },
+      ...{ strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, isolatedModules: true },
+      ...{ verbatimModuleSyntax: true, skipLibCheck: false, lib, types, typeRoots: [join(root, 'node_modules/@types')] },
+    };
+    copyFileSync(join(root, `test/consumers/types/${name}.ts`), join(installed.folder, `${name}.ts`));
+    const project = join(installed.folder, `tsconfig.${name}.json`);
+    writeFileSync(project, JSON.stringify({ compilerOptions: options, files: [`${name}.ts`] }));
+    const args = [join(root, 'node_modules/typescript/bin/tsc'), '-p', project];
+    const said = await promisify(execFile)(process.execPath, args).catch((error: { stdout: string }) => error);
+    expect(said.stdout).toBe('');
   });
 });

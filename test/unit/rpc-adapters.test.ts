@@ -5,7 +5,7 @@ import { withOpenAI } from '../../src/openai/face.ts';
 import type { ServeOptions } from '../../src/rpc/calls.ts';
 import { connect } from '../../src/rpc/connect.ts';
 import { serveWith } from '../../src/rpc/serve.ts';
-import type { ConnectOptions } from '../../src/rpc/wire.ts';
+import type { ConnectOptions } from '../../src/rpc/types.ts';
 import { fakeEngine } from './fake-engine.ts';
 import { connected, rejection, served, turns } from './rpc-harness.ts';
 

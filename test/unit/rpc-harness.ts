@@ -7,7 +7,7 @@ import type { ServeOptions } from '../../src/rpc/calls.ts';
 import { connect } from '../../src/rpc/connect.ts';
 import type { Create } from '../../src/rpc/host.ts';
 import { serveWith } from '../../src/rpc/serve.ts';
-import type { ConnectOptions } from '../../src/rpc/wire.ts';
+import type { ConnectOptions } from '../../src/rpc/types.ts';
 import { fakeEngine } from './fake-engine.ts';
 import type { FakeEngine, FakeOptions } from './fake-engine.ts';
 
