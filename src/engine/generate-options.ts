@@ -64,7 +64,8 @@ export function checkGenerateOptions(options: GenerateOptions, vocabSize: number
 }
 
 function checkAdapter(adapter: unknown): void {
-  if (adapter === undefined || typeof adapter === 'string') return;
+  if (adapter === undefined || (typeof adapter === 'string' && adapter !== '')) return;
+  if (adapter === '') throw invalid('adapter', adapter, 'an id; without one the base answers');
   if (!Array.isArray(adapter)) throw invalid('adapter', adapter, 'an id, or a list of { id, scale }');
   if (adapter.length > MAX_PARTS) throw invalid('adapter', adapter.length, `at most ${MAX_PARTS}`, 'the number of adapters');
   adapter.forEach((part: unknown, index) => {

@@ -49,9 +49,16 @@ function drawSeed(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0]!;
 }
 
-/** @throws WebLoraError `context_length_exceeded` where prompt and answer do not fit. */
+/**
+ * @throws WebLoraError `context_length_exceeded` where prompt and answer do not fit, `tokenizer_missing` where texts are to end an answer
+ * that has none.
+ */
 export function createRequest(parts: RequestParts): Request {
-  const { id, prompt, options, contextLength, stream, arrival } = parts;
+  const { id, prompt, options, contextLength, stream, arrival, tokenizer } = parts;
+  if (!tokenizer && (options.stop ?? []).length > 0) {
+    const message = 'stop needs text, and this model came without a tokenizer: use stopTokenIds';
+    throw new WebLoraError('tokenizer_missing', message, { param: 'stop' });
+  }
   const room = contextLength - prompt.length;
   const { maxTokens = room, seed = drawSeed(), logprobs, promptLogprobs, firstTokenDeadlineMs: patience } = options;
   if (maxTokens > room || room < 1) {

@@ -187,6 +187,7 @@ describe('generate', () => {
     [{ logitBias: { 7: 101 } }, 'logitBias', 'logitBias[7] is 101'],
     [{ logitBias: { 7: undefined } }, 'logitBias', 'undefined'],
     [{ adapter: 7 }, 'adapter', 'id'],
+    [{ adapter: '' }, 'adapter', 'the base'],
     [{ adapter: [part, 'b'] }, 'adapter', 'adapter[1]'],
     [{ adapter: [{ id: '', scale: 1 }] }, 'adapter', 'adapter[0].id'],
     [{ adapter: [{ id: 'a' }] }, 'adapter', 'adapter[0].scale'],
