@@ -82,7 +82,7 @@ export interface Assembly {
   readonly seams: Seams;
 }
 
-/** Puts the parts together around a device that has its model. Throws `TypeError` and `file_unreadable` as `startServing`. */
+/** Puts the parts together around a device that has its model. Throws `TypeError`, `file_unreadable` and the signal's reason as `startServing`. */
 export async function assemble({ options, limits, opened, device, seams }: Assembly): Promise<Serving> {
   const { model, precision } = device;
   const { pace = realPace, cost = createCostEstimate(costUnits(model.config, model.shape)), events = createEventHub() } = seams;
@@ -116,6 +116,7 @@ export async function assemble({ options, limits, opened, device, seams }: Assem
     void tiers.close(error); // who loads an adapter is told, too
   };
   const loop = createLoop({ device, core, cost, tiers, events, tally, pace, onEnd });
+  options.signal?.throwIfAborted(); // who gave up meanwhile would not close what comes now
   join({ core, inUse: loop.adaptersInUse, wake: loop.wake, refuse: loop.refuse, changed: loop.changed });
   const serving: Serving = { opened, device, core, limits, tiers, events, tally, loop, pace, over: undefined, nextId: 0 };
   return serving;

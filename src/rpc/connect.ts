@@ -49,6 +49,7 @@ export async function connect(worker: WorkerLike, options: ConnectOptions): Prom
   const link = await openLink(worker, resolve, signal);
   try {
     await link.send('create', [{ plain, model: source, calls, base }], { signal, onProgress }).answer;
+    signal?.throwIfAborted(); // the answer was on its way: who gave up would not close what comes now
     return face(link);
   } catch (error) {
     link.leave(new WebLoraError('closed', 'The engine did not start'));

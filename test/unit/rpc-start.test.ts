@@ -140,6 +140,20 @@ describe('starting', () => {
     expect(await loading).toBe('late');
   });
 
+  test('a signal that comes while the answer is on its way leaves no engine behind', async () => {
+    const engine = fakeEngine();
+    const controller = new AbortController();
+    const { page } = served(async () => {
+      controller.abort('too late for the worker');
+      return withOpenAI(engine);
+    });
+    expect(await rejection(connect(page, { model: 'm', signal: controller.signal }))).toBe('too late for the worker');
+    await vi.waitFor(() => expect(engine.closed()).toBe(true));
+    const { port1, port2 } = new MessageChannel();
+    await expect(connect(port1, { model: 'm', signal: controller.signal })).rejects.toBe('too late for the worker');
+    port2.close();
+  });
+
   test('a script that serves late is heard, one that never does is named', async () => {
     const { port1, port2 } = new MessageChannel();
     port2.start(); // what comes now is dropped
