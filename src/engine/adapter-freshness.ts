@@ -4,7 +4,7 @@ import type { Folder } from '../formats/folder.ts';
 import type { AdapterEntry } from './adapter-entry.ts';
 import { stampOf } from './adapter-folder.ts';
 import { openOrigin, readOrigin, type ReadingParts, type ReadOptions } from './adapter-reading.ts';
-import { untilAborted } from './shared-task.ts';
+import { createListeners, untilAborted, type Listeners } from './shared-task.ts';
 import type { LoadOptions, Progress } from './types.ts';
 
 export interface FreshnessParts {
@@ -44,7 +44,7 @@ const SILENCE_MS = 60_000;
 
 interface Check {
   readonly done: Promise<void>;
-  readonly listeners: Set<(progress: Progress) => void>;
+  readonly listeners: Listeners<Progress>;
 }
 
 /** What an origin has instead of what is known. */
@@ -59,9 +59,9 @@ export function createFreshness(parts: FreshnessParts): Freshness {
   const background = new Set<Promise<void>>();
 
   const begin = (entry: AdapterEntry): Check => {
-    const listeners: Check['listeners'] = new Set();
+    const listeners = createListeners<Progress>();
     const run = async (): Promise<void> => {
-      const onProgress = (progress: Progress): void => listeners.forEach((tell) => tell(progress));
+      const { tell: onProgress } = listeners;
       const change = await whileHeard(entry.name, closed, (signal, heard) => ask(parts, entry, heard, { signal, onProgress }));
       if (change && isCurrent(entry)) await changed(change.found, change.packed);
     };
@@ -71,12 +71,7 @@ export function createFreshness(parts: FreshnessParts): Freshness {
   };
   const check: Freshness['check'] = async (entry, { signal, onProgress } = {}) => {
     const { done, listeners } = checks.get(entry) ?? begin(entry);
-    if (onProgress) listeners.add(onProgress);
-    try {
-      await untilAborted(done, signal);
-    } finally {
-      if (onProgress) listeners.delete(onProgress);
-    }
+    await listeners.during(onProgress, signal, (left) => untilAborted(done, left));
   };
   const isOld = ({ digest, origin, checkedAt }: AdapterEntry): boolean =>
     digest !== undefined && origin !== undefined && Date.now() - checkedAt >= after;

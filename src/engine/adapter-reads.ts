@@ -1,6 +1,6 @@
 import type { AdapterEntry } from './adapter-entry.ts';
 import { readEntries, type ReadBytes, type ReadingParts } from './adapter-reading.ts';
-import { shareTask, type SharedTask } from './shared-task.ts';
+import { createListeners, shareTask, type Listeners, type SharedTask } from './shared-task.ts';
 import type { Progress } from './types.ts';
 
 /** Reads under way, one for each content however many ask. */
@@ -17,7 +17,7 @@ export interface Reads {
 
 interface Open {
   readonly task: SharedTask<void>;
-  readonly listeners: Set<(progress: Progress) => void>;
+  readonly listeners: Listeners<Progress>;
 }
 
 /** `entries`: those that stand for a content; `arrived`: takes the bytes on. */
@@ -28,8 +28,8 @@ export function createReads(
 ): Reads {
   const open = new Map<string, Open>();
   const begin = (content: string): Open => {
-    const listeners: Open['listeners'] = new Set();
-    const onProgress = (progress: Progress): void => listeners.forEach((tell) => tell(progress));
+    const listeners = createListeners<Progress>();
+    const { tell: onProgress } = listeners;
     const task = shareTask(
       async (signal) => arrived(await readEntries(parts, entries(content), { signal, onProgress }), content, signal),
       () => open.get(content)?.task === task && open.delete(content),
@@ -40,12 +40,7 @@ export function createReads(
     join: async (content, { signal, onProgress }) => {
       const joined = open.get(content) ?? begin(content);
       open.set(content, joined);
-      if (onProgress) joined.listeners.add(onProgress);
-      try {
-        await joined.task.join(signal);
-      } finally {
-        if (onProgress) joined.listeners.delete(onProgress);
-      }
+      await joined.listeners.during(onProgress, signal, joined.task.join);
     },
     abort: (content, reason) => open.get(content)?.task.abort(reason),
     close: (reason) => {

@@ -63,3 +63,45 @@ export function shareTask<T>(work: (signal: AbortSignal) => Promise<T>, ended: (
     },
   };
 }
+
+/** Those who want to hear how shared work gets on. */
+export interface Listeners<T> {
+  tell(value: T): void;
+  /**
+   * Makes a call for a caller whose listener, where it has one, hears meanwhile. The call is given the signal to leave by: that of the
+   * caller, or where its listener throws, that: nobody else fails with it.
+   */
+  during<R>(
+    listener: ((value: T) => void) | undefined,
+    signal: AbortSignal | undefined,
+    call: (signal: AbortSignal | undefined) => Promise<R>,
+  ): Promise<R>;
+}
+
+export function createListeners<T>(): Listeners<T> {
+  const all = new Set<(value: T) => void>();
+  return {
+    tell: (value) => all.forEach((hear) => hear(value)),
+    during: async (listener, signal, call) => {
+      if (!listener) return call(signal);
+      signal?.throwIfAborted();
+      const left = new AbortController();
+      const leave = (): void => left.abort(signal?.reason);
+      const hear: typeof listener = (value) => {
+        try {
+          if (!left.signal.aborted) listener(value);
+        } catch (error) {
+          left.abort(error);
+        }
+      };
+      signal?.addEventListener('abort', leave, { once: true });
+      all.add(hear);
+      try {
+        return await call(left.signal);
+      } finally {
+        all.delete(hear);
+        signal?.removeEventListener('abort', leave);
+      }
+    },
+  };
+}
