@@ -2,6 +2,7 @@ import { WebLoraError } from '../errors.ts';
 import { adaptersFace } from './adapters-face.ts';
 import { blendError } from './blend.ts';
 import { promptTokens } from './load.ts';
+import { onAbort } from './on-abort.ts';
 import { providerOf } from './provider.ts';
 import { checkEngineOptions, checkGenerateOptions } from './options.ts';
 import { createRequest, type Request } from './request.ts';
@@ -113,9 +114,7 @@ function requireRoom({ core, limits, loop, tally }: Serving): void {
 
 function followSignal({ loop }: Serving, request: Request, signal: AbortSignal | undefined): void {
   if (!signal) return;
-  const abort = (): void => loop.cancel(request, signal.reason);
-  signal.addEventListener('abort', abort, { once: true });
-  const forget = (): void => signal.removeEventListener('abort', abort);
+  const forget = onAbort(signal, () => loop.cancel(request, signal.reason));
   request.stream.generation.result().then(forget, forget);
 }
 

@@ -1,3 +1,5 @@
+import { onAbort } from './on-abort.ts';
+
 /** Work that several callers wait for and each may leave. */
 export interface SharedTask<T> {
   /** The work's outcome, or the signal's reason if that comes first. When the last who waits has left, the work is aborted. */
@@ -11,15 +13,14 @@ export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal |
   if (!signal) return promise;
   promise.catch(() => undefined); // where the signal comes first nobody hears how the work ended
   signal.throwIfAborted();
-  let abort: () => void = () => undefined;
+  let forget = (): void => undefined;
   const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason as Error);
-    signal.addEventListener('abort', abort, { once: true });
+    forget = onAbort(signal, () => reject(signal.reason as Error));
   });
   try {
     return await Promise.race([promise, aborted]);
   } finally {
-    signal.removeEventListener('abort', abort);
+    forget();
   }
 }
 
@@ -86,7 +87,7 @@ export function createListeners<T>(): Listeners<T> {
       if (!listener) return call(signal);
       signal?.throwIfAborted();
       const left = new AbortController();
-      const leave = (): void => left.abort(signal?.reason);
+      const forget = signal && onAbort(signal, () => left.abort(signal.reason));
       const hear: typeof listener = (value) => {
         try {
           if (!left.signal.aborted) listener(value);
@@ -94,13 +95,12 @@ export function createListeners<T>(): Listeners<T> {
           left.abort(error);
         }
       };
-      signal?.addEventListener('abort', leave, { once: true });
       all.add(hear);
       try {
         return await call(left.signal);
       } finally {
         all.delete(hear);
-        signal?.removeEventListener('abort', leave);
+        forget?.();
       }
     },
   };

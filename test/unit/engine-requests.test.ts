@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { memoryStore } from '../../src/adapters/store.ts';
 import { answer, dropped, open } from './tiers-harness.ts';
 
@@ -41,3 +41,38 @@ test('what a listener throws ends its own load, and nobody else’s', async () =
   expect(await list()).toEqual([['a', 'one', 'gpu']]);
   await engine.close();
 });
+
+test('a hundred calls may share a signal, which holds on to none of them', async () => {
+  const { adapters, engine, list } = await open();
+  for (let each = 0; each < 12; each++) await adapters.add(`a${each}`, dropped(`f${each}`, each));
+  const { signal, abort } = watched();
+  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+  const loads = Promise.all(Array.from({ length: 12 }, (_, each) => adapters.load(`a${each}`, { signal, onProgress: () => undefined })));
+  await Promise.all(Array.from({ length: 50 }, () => engine.generate([1], { maxTokens: 2, signal }).result()));
+  await loads;
+  expect(signal.listeners()).toBe(0);
+  const left = Array.from({ length: 50 }, () => engine.generate([1], { maxTokens: 200, signal }).result());
+  abort('enough');
+  for (const outcome of await Promise.allSettled(left)) expect(outcome).toEqual({ status: 'rejected', reason: 'enough' });
+  expect(warned).not.toHaveBeenCalled();
+  warned.mockRestore();
+  expect(await list()).toHaveLength(12);
+  await engine.close();
+});
+
+/** A signal that tells how many listeners it has. */
+function watched(): { readonly signal: AbortSignal & { listeners(): number }; readonly abort: (reason: unknown) => void } {
+  const controller = new AbortController();
+  const there = new Set<unknown>();
+  const { signal } = controller;
+  const add = signal.addEventListener.bind(signal);
+  const remove = signal.removeEventListener.bind(signal);
+  return {
+    signal: Object.assign(signal, {
+      addEventListener: (...given: Parameters<typeof add>) => (there.add(given[1]), add(...given)),
+      removeEventListener: (...given: Parameters<typeof remove>) => (there.delete(given[1]), remove(...given)),
+      listeners: () => there.size,
+    }),
+    abort: (reason) => controller.abort(reason),
+  };
+}
