@@ -25,7 +25,7 @@ const PIECES = 4u;                                              // threads that 
 const STRIDE = TILE + PIECES;                                   // of a query's scores, so that these threads meet different banks
 const LANES = WORKGROUP_SIZE / DIM4;                            // threads that share a quad of V's columns
 const OWN = (QUERIES + LANES - 1u) / LANES;                     // queries of each of them
-const_assert WORKGROUP_SIZE == TILE && DIM4 <= WORKGROUP_SIZE && QUERIES * PIECES <= TILE;
+const_assert WORKGROUP_SIZE == TILE && DIM4 <= WORKGROUP_SIZE && QUERIES * PIECES <= TILE && OWN <= 8u;
 
 var<workgroup> queries: array<vec4f, QUERIES * DIM4>;
 var<workgroup> lasts: array<u32, QUERIES>;                      // each query's own position
@@ -67,23 +67,50 @@ fn load_queries(local: u32, run: Run, first_head: u32, end_head: u32) {
   for (var j = 0u; j < OWN; j++) { merged[j] = Merged(LEAST, 0.0, vec4f()); }
 }
 
-// The scores of this thread's key for every query. Keys past a query's own position are masked.
+// What up to 16 queries make of a key, four by four. No array: with an index of a loop one lies in memory on many devices.
+struct Sixteen { a: vec4f, b: vec4f, c: vec4f, d: vec4f }
+
+// Quad d of a query; past the last one, of that again.
+fn quad_of(query: u32, d: u32) -> vec4f { return queries[min(query, QUERIES - 1u) * DIM4 + d]; }
+
+fn dots(query: u32, d: u32, k: vec4f) -> vec4f {
+  return vec4f(dot(quad_of(query, d), k), dot(quad_of(query + 1u, d), k), dot(quad_of(query + 2u, d), k), dot(quad_of(query + 3u, d), k));
+}
+
+// A score into workgroup memory. Keys past the query's own position are masked.
+fn put_score(query: u32, local: u32, position: u32, found: f32) {
+  if (query >= QUERIES) { return; }
+  var value = found * SCALE;
+  if (CAP > 0.0) { value = softcapped(vec4f(value), CAP).x; }
+  scores[query * STRIDE + local] = select(LEAST, checked(value), position <= lasts[query] && position >= first_key(lasts[query]));
+}
+
+fn put_four(query: u32, local: u32, position: u32, found: vec4f) {
+  put_score(query, local, position, found.x);
+  put_score(query + 1u, local, position, found.y);
+  put_score(query + 2u, local, position, found.z);
+  put_score(query + 3u, local, position, found.w);
+}
+
+// The scores of this thread's key for every query.
 fn score(local: u32, run: Run, kv_head: u32, position: u32) {
   // what lies behind is nobody's, as what lies before every window: it is masked for all
   let key = max(min(position, run.position + run.count - 1u), first_key(run.position));
   let page = blocks[run.block_row * PAGES_PER_ROW + key / PAGE_TOKENS];
   let at = ((page * 2u * KV_HEADS + kv_head) * PAGE_TOKENS + key % PAGE_TOKENS) * DIM4;
   places[local] = at;
-  var found: array<f32, QUERIES>;
+  var found = Sixteen();
   for (var d = 0u; d < DIM4; d++) {
     let k = unpack_quad(pool[at + d]);
-    for (var query = 0u; query < QUERIES; query++) { found[query] += dot(queries[query * DIM4 + d], k); }
+    found.a += dots(0u, d, k);
+    if (QUERIES > 4u) { found.b += dots(4u, d, k); }
+    if (QUERIES > 8u) { found.c += dots(8u, d, k); }
+    if (QUERIES > 12u) { found.d += dots(12u, d, k); }
   }
-  for (var query = 0u; query < QUERIES; query++) {
-    var value = found[query] * SCALE;
-    if (CAP > 0.0) { value = softcapped(vec4f(value), CAP).x; }
-    scores[query * STRIDE + local] = select(LEAST, checked(value), position <= lasts[query] && position >= first_key(lasts[query]));
-  }
+  put_four(0u, local, position, found.a);
+  if (QUERIES > 4u) { put_four(4u, local, position, found.b); }
+  if (QUERIES > 8u) { put_four(8u, local, position, found.c); }
+  if (QUERIES > 12u) { put_four(12u, local, position, found.d); }
 }
 
 fn tile_maximum(query: u32) -> f32 {
@@ -111,24 +138,52 @@ fn weigh(piece: u32) {
   sums[piece] = sum;
 }
 
+// Query j of those of this thread; past the last one, that again.
+fn own_query(lane: u32, j: u32) -> u32 { return min(lane + j * LANES, QUERIES - 1u); }
+
+fn weighted(lane: u32, j: u32, key: u32, value: vec4f, sum: vec4f) -> vec4f {
+  return fma(vec4f(scores[own_query(lane, j) * STRIDE + key]), value, sum);
+}
+
+// Merges what a tile comes to for query j of this thread with what came before.
+fn merge(lane: u32, j: u32, tile: u32, found: vec4f) {
+  let query = own_query(lane, j);
+  if (tile > lasts[query] || tile + TILE <= first_key(lasts[query])) { return; }
+  let m = merge_of(merged[j].maximum, tile_maximum(query));
+  let at = query * PIECES;
+  let sum = sums[at] + sums[at + 1u] + sums[at + 2u] + sums[at + 3u];
+  merged[j] = Merged(m.maximum, merged[j].sum * m.before + sum * m.now, merged[j].value * m.before + found * m.now);
+}
+
 // Adds this tile's V, weighted, to what this thread has merged of its queries.
 fn add_values(d: u32, lane: u32, tile: u32, keys: u32) {
-  var found: array<vec4f, OWN>;
+  var f0 = vec4f();
+  var f1 = vec4f();
+  var f2 = vec4f();
+  var f3 = vec4f();
+  var f4 = vec4f();
+  var f5 = vec4f();
+  var f6 = vec4f();
+  var f7 = vec4f();
   for (var key = 0u; key < keys; key++) {
     let value = unpack_quad(pool[places[key] + KV_HEADS * PAGE_TOKENS * DIM4 + d]);
-    for (var j = 0u; j < OWN; j++) {
-      found[j] = fma(vec4f(scores[min(lane + j * LANES, QUERIES - 1u) * STRIDE + key]), value, found[j]);
-    }
+    f0 = weighted(lane, 0u, key, value, f0);
+    if (OWN > 1u) { f1 = weighted(lane, 1u, key, value, f1); }
+    if (OWN > 2u) { f2 = weighted(lane, 2u, key, value, f2); }
+    if (OWN > 3u) { f3 = weighted(lane, 3u, key, value, f3); }
+    if (OWN > 4u) { f4 = weighted(lane, 4u, key, value, f4); }
+    if (OWN > 5u) { f5 = weighted(lane, 5u, key, value, f5); }
+    if (OWN > 6u) { f6 = weighted(lane, 6u, key, value, f6); }
+    if (OWN > 7u) { f7 = weighted(lane, 7u, key, value, f7); }
   }
-  for (var j = 0u; j < OWN; j++) {
-    let query = min(lane + j * LANES, QUERIES - 1u);
-    if (tile <= lasts[query] && tile + TILE > first_key(lasts[query])) {
-      let m = merge_of(merged[j].maximum, tile_maximum(query));
-      let at = query * PIECES;
-      let sum = sums[at] + sums[at + 1u] + sums[at + 2u] + sums[at + 3u];
-      merged[j] = Merged(m.maximum, merged[j].sum * m.before + sum * m.now, merged[j].value * m.before + found[j] * m.now);
-    }
-  }
+  merge(lane, 0u, tile, f0);
+  if (OWN > 1u) { merge(lane, 1u, tile, f1); }
+  if (OWN > 2u) { merge(lane, 2u, tile, f2); }
+  if (OWN > 3u) { merge(lane, 3u, tile, f3); }
+  if (OWN > 4u) { merge(lane, 4u, tile, f4); }
+  if (OWN > 5u) { merge(lane, 5u, tile, f5); }
+  if (OWN > 6u) { merge(lane, 6u, tile, f6); }
+  if (OWN > 7u) { merge(lane, 7u, tile, f7); }
 }
 
 // Writes what this thread has merged; zeros for an inert row.
