@@ -141,6 +141,8 @@ fn weigh(piece: u32) {
 // Query j of those of this thread; past the last one, that again.
 fn own_query(lane: u32, j: u32) -> u32 { return min(lane + j * LANES, QUERIES - 1u); }
 
+fn value_at(key: u32, d: u32) -> vec4f { return unpack_quad(pool[places[key] + KV_HEADS * PAGE_TOKENS * DIM4 + d]); }
+
 fn weighted(lane: u32, j: u32, key: u32, value: vec4f, sum: vec4f) -> vec4f {
   return fma(vec4f(scores[own_query(lane, j) * STRIDE + key]), value, sum);
 }
@@ -155,6 +157,18 @@ fn merge(lane: u32, j: u32, tile: u32, found: vec4f) {
   merged[j] = Merged(m.maximum, merged[j].sum * m.before + sum * m.now, merged[j].value * m.before + found * m.now);
 }
 
+// What the keys come to that a query sees. The others weigh nothing: but what is no number is none times nothing, too.
+fn seen_values(d: u32, query: u32, tile: u32, keys: u32) -> vec4f {
+  var sum = vec4f();
+  for (var key = 0u; key < keys; key++) {
+    if (tile + key > lasts[query] || tile + key < first_key(lasts[query])) { continue; }
+    sum = fma(vec4f(scores[query * STRIDE + key]), value_at(key, d), sum);
+  }
+  return sum;
+}
+
+fn has_none(v: vec4f) -> bool { return any((bitcast<vec4u>(v) & vec4u(EXPONENT)) == vec4u(EXPONENT)); }
+
 // Adds this tile's V, weighted, to what this thread has merged of its queries.
 fn add_values(d: u32, lane: u32, tile: u32, keys: u32) {
   var f0 = vec4f();
@@ -166,7 +180,7 @@ fn add_values(d: u32, lane: u32, tile: u32, keys: u32) {
   var f6 = vec4f();
   var f7 = vec4f();
   for (var key = 0u; key < keys; key++) {
-    let value = unpack_quad(pool[places[key] + KV_HEADS * PAGE_TOKENS * DIM4 + d]);
+    let value = value_at(key, d);
     f0 = weighted(lane, 0u, key, value, f0);
     if (OWN > 1u) { f1 = weighted(lane, 1u, key, value, f1); }
     if (OWN > 2u) { f2 = weighted(lane, 2u, key, value, f2); }
@@ -176,14 +190,18 @@ fn add_values(d: u32, lane: u32, tile: u32, keys: u32) {
     if (OWN > 6u) { f6 = weighted(lane, 6u, key, value, f6); }
     if (OWN > 7u) { f7 = weighted(lane, 7u, key, value, f7); }
   }
-  merge(lane, 0u, tile, f0);
-  if (OWN > 1u) { merge(lane, 1u, tile, f1); }
-  if (OWN > 2u) { merge(lane, 2u, tile, f2); }
-  if (OWN > 3u) { merge(lane, 3u, tile, f3); }
-  if (OWN > 4u) { merge(lane, 4u, tile, f4); }
-  if (OWN > 5u) { merge(lane, 5u, tile, f5); }
-  if (OWN > 6u) { merge(lane, 6u, tile, f6); }
-  if (OWN > 7u) { merge(lane, 7u, tile, f7); }
+  if (TILE_ROWS > 1u && has_none(f0 + f1 + f2 + f3 + f4 + f5 + f6 + f7)) {
+    for (var j = 0u; j < OWN; j++) { merge(lane, j, tile, seen_values(d, own_query(lane, j), tile, keys)); }
+  } else {
+    merge(lane, 0u, tile, f0);
+    if (OWN > 1u) { merge(lane, 1u, tile, f1); }
+    if (OWN > 2u) { merge(lane, 2u, tile, f2); }
+    if (OWN > 3u) { merge(lane, 3u, tile, f3); }
+    if (OWN > 4u) { merge(lane, 4u, tile, f4); }
+    if (OWN > 5u) { merge(lane, 5u, tile, f5); }
+    if (OWN > 6u) { merge(lane, 6u, tile, f6); }
+    if (OWN > 7u) { merge(lane, 7u, tile, f7); }
+  }
 }
 
 // Writes what this thread has merged; zeros for an inert row.

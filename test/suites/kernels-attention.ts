@@ -213,7 +213,7 @@ async function checkLaterKeys(harness: Harness, form: AttentionForm, type: PoolT
   const { paging, outStride } = attending;
   const clean = await attend(harness, form, attending, ATTENDING, attending.qkv);
   const spoiled = Float32Array.from(loaded(attending.pool, DTYPES[type]));
-  const [blockRow, position] = [7, 64];
+  const [blockRow, position] = [7, 66]; // inside a page and a tile, behind rows of both
   for (let head = 0; head < shape.kvHeads; head++) spoiled[poolIndex(paging, blockRow, position, plane, head) + 5] = value;
   const pool = stored(spoiled, DTYPES[type]);
   const after = await attend(harness, form, { ...attending, pool }, ATTENDING, attending.qkv);
@@ -276,15 +276,20 @@ export function attentionRowsCases(harness: () => Promise<Harness>, form: Attent
       checkSame(`attention (${form.name})`, rows!.after, decode!.after);
     },
   }));
-  const later = [NARROW_FORM, form].map((each): Case => ({
-    name: `attention (${each.name}): what is no number in a later key of a chunk leaves its earlier rows alone`,
+  const later = [NARROW_FORM, form].map((each) => laterKeysCase(harness, each));
+  return [...attentionCases(harness, form), ...cases, ...limited, ...later];
+}
+
+/** A form for prefill keeps what is no number to the rows that see it. */
+export function laterKeysCase(harness: () => Promise<Harness>, form: AttentionVariant): Case {
+  return {
+    name: `attention (${form.name}): what is no number in a later key of a chunk leaves its earlier rows alone`,
     run: async () => {
       for (const plane of [0, 1] as const) {
-        for (const value of [NaN, Infinity]) await checkLaterKeys(await harness(), each, 'f32', plane, value);
+        for (const value of [NaN, Infinity]) await checkLaterKeys(await harness(), form, 'f32', plane, value);
       }
     },
-  }));
-  return [...attentionCases(harness, form), ...cases, ...limited, ...later];
+  };
 }
 
 /** One form of attention; default the narrow one. */

@@ -1,6 +1,6 @@
 import { wideKernels } from '../../src/kernels/wide.ts';
 import { SHAPES } from './kernel-paging.ts';
-import { attentionCases } from './kernels-attention.ts';
+import { attentionCases, laterKeysCase } from './kernels-attention.ts';
 import { matmulCases, normCases } from './kernels-dense.ts';
 import { openHarness, type Harness } from './kernel-harness.ts';
 import { loraCases } from './kernels-lora.ts';
@@ -41,6 +41,7 @@ export function wideCases({ gpu }: Pick<Environment, 'gpu'>): Case[] {
     ...attentionCases(harness, base.attention, SHAPES.slice(1, 2), ['f32']),
     ...attentionCases(harness, base.attentionPrefill!, SHAPES, ['f32']),
     ...attentionCases(harness, base.attentionPrefill!, WIDE_SHAPES, ['f16']),
+    laterKeysCase(harness, base.attentionPrefill!),
     ...attentionCases(harness, split(1), SHAPES.slice(0, 2), ['f16']),
     ...attentionCases(harness, split(2), WIDE_SHAPES.slice(1), ['f32']),
     ...needing('subgroups', matmulCases(harness, { forms: [subgroupsRow!], tolerance: 1e-5, types: ['bf16', 'q4', 'q2_k'] })),
