@@ -1,9 +1,9 @@
-import { WebLoraError } from '../errors.ts';
 import type { AdapterBytes } from './adapter-bytes.ts';
 import type { AdapterEntry } from './adapter-entry.ts';
 import type { Reads } from './adapter-reads.ts';
 import type { AdapterRegistry } from './adapter-registry.ts';
 import type { Core } from './core.ts';
+import { noRoom } from './no-room.ts';
 import { untilAborted } from './shared-task.ts';
 import type { LoadOptions } from './types.ts';
 
@@ -67,7 +67,7 @@ export function createLoads({ core, bytes, reads, wake, registry, closed }: Load
         const content = contents.of(entry.key);
         if (found === 'found' && !cache.has(content)) continue; // its place is another's already: again
         if (content !== before && !cache.has(content) && !lower.heap.has(content)) continue; // it turned out to be what was not read
-        if (!place(content)) throw noRoom(entry);
+        if (!place(content)) throw noRoom(entry.id, core().traffic.pinned(content));
         wake(); // uploads go on between steps
         await untilAborted(bytes.uploaded(content), options.signal);
         if (closed.aborted) throw closed.reason;
@@ -79,9 +79,4 @@ export function createLoads({ core, bytes, reads, wake, registry, closed }: Load
       if (waiting) waiting.place = place(content) ? 'found' : 'none';
     },
   };
-}
-
-function noRoom({ id }: AdapterEntry): WebLoraError {
-  const message = `No room for "${id}" in the pool beside what running requests hold. Wait, or raise memory.pool (--pool-memory).`;
-  return new WebLoraError('out_of_memory', message);
 }

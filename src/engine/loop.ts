@@ -7,6 +7,7 @@ import type { CostEstimate, StepLoad } from './cost.ts';
 import { ringDepth } from './depth.ts';
 import type { ServingDevice } from './device.ts';
 import type { EventHub } from './events.ts';
+import { neverFits } from './no-room.ts';
 import type { Pace } from './pace.ts';
 import type { Request } from './request.ts';
 import type { Sequence } from './sequence.ts';
@@ -140,7 +141,7 @@ export function createLoop({ device, core, cost, tiers, events, tally, pace, onE
         events.request({ kind: 'preempt', request: id, adapter: open.get(id)!.adapterId, tokens: generated.length });
       }
       for (const { id } of expired) fail(open.get(id)!, tally.deadlineExceeded(now, open.get(id)!));
-      for (const sequence of unfit) fail(open.get(sequence.id)!, neverFits(sequence, device.model));
+      for (const sequence of unfit) fail(open.get(sequence.id)!, neverFits(sequence, device.model.pool.pages, traffic.pinned()));
       const live = work.filter(({ sequence }) => open.has(sequence.id));
       if (live.length === 0 && expired.length + unfit.length > 0) continue; // their places may let others in
       if (live.length === 0) return undefined;
@@ -290,10 +291,4 @@ function rowsByAdapter(work: readonly Work[], open: ReadonlyMap<number, Request>
 function otherBytes(id: string): WebLoraError {
   const message = `"${id}" has changed at its origin, and the bytes with which this answer began are nowhere any more`;
   return new WebLoraError('adapter_changed', `${message}. Ask again; a store keeps what was read.`, { param: 'adapter' });
-}
-
-function neverFits({ prompt, maxTokens, id }: Sequence, model: Model): WebLoraError {
-  const tokens = `${prompt.length} prompt tokens and ${maxTokens} to generate`;
-  const message = `Request ${id}, ${tokens}, does not fit beside its adapter in a pool of ${model.pool.pages} pages`;
-  return new WebLoraError('out_of_memory', `${message}. Raise memory.pool (--pool-memory) or ask for fewer tokens.`);
 }

@@ -3,6 +3,7 @@ import type { AdapterFacts, LowerTiers } from '../adapters/lower-tiers.ts';
 import type { AdapterView } from './admission.ts';
 import type { Contents } from './contents.ts';
 import type { AdapterDemand } from './demand.ts';
+import type { Pinned } from './no-room.ts';
 import type { WaitQueue } from './queue.ts';
 import type { Room } from './room.ts';
 import type { Sequence } from './sequence.ts';
@@ -43,6 +44,8 @@ export interface Traffic extends AdapterView {
   evict(content: string): void;
   /** Forgets an adapter that nobody uses, and its content where no other adapter stands for it. */
   forget(adapter: string): void;
+  /** Contents that are pinned, but this one, and the pages of those that were read. */
+  pinned(but?: string): Pinned;
   /** The GPU was lost: nothing is on it. */
   reset(): void;
   /** When a turn may begin reads that the last one held back, though nothing happens until then; undefined where it held back none. */
@@ -196,6 +199,12 @@ export function createTraffic(parts: TrafficParts): Traffic {
     known.set(facts.digest, facts);
   };
 
+  const pagesOf = (some: Iterable<string>): number => {
+    let pages = 0;
+    for (const content of some) pages += known.get(content)?.pages ?? 0;
+    return pages;
+  };
+
   return {
     turn: (now) => {
       lower.settle();
@@ -250,9 +259,11 @@ export function createTraffic(parts: TrafficParts): Traffic {
     lastingPages: (adapters) => {
       const lasting = new Set(cache.pins());
       for (const adapter of adapters) lasting.add(contents.of(adapter));
-      let pages = 0;
-      for (const content of lasting) pages += known.get(content)?.pages ?? 0;
-      return pages;
+      return pagesOf(lasting);
+    },
+    pinned: (but) => {
+      const others = [...cache.pins()].filter((content) => content !== but);
+      return { count: others.length, pages: pagesOf(others) };
     },
     touch: (adapter) => cache.touch(contents.of(adapter)),
   };

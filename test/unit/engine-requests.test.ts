@@ -42,6 +42,32 @@ test('what a listener throws ends its own load, and nobody else’s', async () =
   await engine.close();
 });
 
+test('what finds no room is told what takes it', async () => {
+  const { adapters, ask, engine } = await open({ pages: 3, limits: { sequences: 1 } });
+  for (const each of [1, 2, 3]) await adapters.add(`a${each}`, dropped(`f${each}`, each));
+  const words = async (asked: Promise<unknown>): Promise<string> => {
+    const error = await asked.then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    expect(error).toMatchObject({ code: 'out_of_memory' });
+    return (error as Error).message;
+  };
+  const long = { maxTokens: 60 };
+  expect(await words(ask(undefined, long))).toContain('does not fit in a pool of 3 pages. Raise memory.pool (--pool-memory) or ask');
+  expect(await words(ask('a1', long))).toContain('does not fit in a pool of 3 pages beside its adapter. Raise');
+  for (const each of [1, 2, 3]) await adapters.pin(`a${each}`);
+  const pinned = 'beside 3 pinned adapters of 3 pages. Raise memory.pool (--pool-memory), unpin adapters, or ask for fewer tokens.';
+  expect(await words(ask(undefined))).toContain(pinned);
+  await adapters.unload('a3');
+  await adapters.add('a4', dropped('f4', 4));
+  await adapters.pin('a4');
+  expect(await words(adapters.load('a3'))).toContain('hold and 3 pinned adapters of 3 pages. Wait, unpin others, or raise');
+  await adapters.unpin('a4');
+  await adapters.load('a3');
+  await engine.close();
+});
+
 test('a hundred calls may share a signal, which holds on to none of them', async () => {
   const { adapters, engine, list } = await open();
   for (let each = 0; each < 12; each++) await adapters.add(`a${each}`, dropped(`f${each}`, each));
