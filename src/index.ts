@@ -7,6 +7,8 @@ export { connectEngine } from './rpc/connect.ts';
 export { indexedDbStore } from './adapters/store-idb.ts';
 export { WebLoraError } from './errors.ts';
 export type { ErrorCode } from './errors.ts';
+export { fromTransformers } from './text/from-transformers.ts';
+export type { TransformersTokenizer } from './text/from-transformers.ts';
 export type {
   AdapterEvent,
   AdapterInfo,

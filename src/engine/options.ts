@@ -75,7 +75,9 @@ function requireMethods({ store, resolve, tokenizer }: EngineOptions): void {
   if (tokenizer !== undefined) {
     for (const name of ['encode', 'decode', 'token', 'id'] as const) {
       if (typeof (tokenizer as Partial<typeof tokenizer> | null)?.[name] === 'function') continue;
-      throw new TypeError(`createEngine: tokenizer has no method ${name}; it must be an object with encode, decode, token, id`);
+      throw new TypeError(
+        `createEngine: tokenizer has no method ${name}; it must be an object with encode, decode, token, id; fromTransformers() wraps one of transformers.js`,
+      );
     }
   }
   if (store === undefined) return;

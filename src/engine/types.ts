@@ -68,7 +68,7 @@ export interface EngineOptions {
   };
   /** False: no request takes keys and values that an earlier one computed for the same beginning. Default true. */
   readonly prefixCache?: boolean;
-  /** In place of the folder's own tokenizer. */
+  /** In place of the folder's own tokenizer; one of transformers.js comes through `fromTransformers`. */
   readonly tokenizer?: Tokenizer;
   /**
    * Where adapters that were read once are kept, packed: a later engine of the same model has them under their ids without asking

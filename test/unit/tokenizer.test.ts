@@ -1,7 +1,8 @@
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { describe, expect, test } from 'vitest';
 import { WebLoraError } from '../../src/errors.ts';
-import { createTokenizer, fromTransformers } from '../../src/text/tokenizer.ts';
+import { fromTransformers } from '../../src/text/from-transformers.ts';
+import { createTokenizer } from '../../src/text/tokenizer.ts';
 import { prepareTokenizerJson } from '../../src/text/tokenizer-json.ts';
 import { frontdesk, frontdeskTokenizer, readJson, repositoryFile } from './text-files.ts';
 

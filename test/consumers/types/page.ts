@@ -1,9 +1,10 @@
 // A page, as its author writes it; the compiler is the test.
-import { connectEngine, createEngine, indexedDbStore, WebLoraError } from 'weblora';
-import type { Chunk, ConnectOptions, Engine, ErrorCode, GenerateOptions, WorkerLike } from 'weblora';
+import { connectEngine, createEngine, fromTransformers, indexedDbStore, WebLoraError } from 'weblora';
+import type { Chunk, ConnectOptions, Engine, ErrorCode, GenerateOptions, TransformersTokenizer, WorkerLike } from 'weblora';
 
 declare const bar: { update(share: number): void };
 declare const signal: AbortSignal;
+declare const theirs: TransformersTokenizer;
 
 export async function start(dropped: FileList): Promise<Engine> {
   const worker: WorkerLike = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
@@ -12,7 +13,8 @@ export async function start(dropped: FileList): Promise<Engine> {
     memory: { pool: 2 ** 29 },
     onProgress: ({ loaded, total }) => bar.update(loaded / total),
   };
-  await using other = await createEngine({ model: 'owner/name:Q4_K_M', gpu: navigator.gpu, store: indexedDbStore() });
+  const tokenizer = fromTransformers(theirs);
+  await using other = await createEngine({ model: 'owner/name:Q4_K_M', gpu: navigator.gpu, store: indexedDbStore(), tokenizer });
   await other.adapters.add('made', { 'adapter_config.json': new Uint8Array(1), 'adapter_model.safetensors': new ArrayBuffer(8) });
   return connectEngine(worker, options);
 }
