@@ -96,9 +96,9 @@ function checkParts(findings: Findings, precision: 'exact' | 'half', families: r
       const cases = kernelCases(isExtra ? { ...types, weights: types.weights.slice(0, 1) } : types, 'full');
       await compileEach(pipelines, [family, plain], cases);
       for (const verdict of await checkFamilies(gpu, pipelines, [family, plain], cases)) {
-        // the plain loops are looked at beside each family: what was wrong once is wrong
+        // some are looked at more than once, as the plain loops are beside each family: what was wrong once is wrong
         const known = verdicts[precision].findIndex(
-          ({ family: name, role }) => name === 'plain' && name === verdict.family && role === verdict.role,
+          ({ family: name, role, variant }) => name === verdict.family && role === verdict.role && variant === verdict.variant,
         );
         if (known < 0) verdicts[precision].push(verdict);
         else if (verdict.wrong !== undefined) verdicts[precision][known] = verdict;

@@ -24,7 +24,7 @@ export interface Verdict {
 
 /**
  * Runs families, the preferred one first and the plain loops among them, until every hot kernel has variants that compute what their
- * plain twin computes on the same device. The plain twins are held to loops on the CPU first; where one is wrong there, the loop takes its place as the twin.
+ * plain twin computes on the same device; families of one name are next to each other. The plain twins are held to loops on the CPU first; where one is wrong there, the loop takes its place as the twin.
  * @throws WebLoraError `device_lost`, `out_of_memory`.
  */
 export async function checkFamilies(
@@ -57,7 +57,8 @@ export async function checkFamilies(
     const outcomes = await runKernels(gpu, pipelines, index === 0 ? [...plainRuns, ...runs] : runs);
     if (index === 0) judgePlain(outcomes.slice(0, plainRuns.length));
     judge(family, runs, index === 0 ? outcomes.slice(plainRuns.length) : outcomes, (of) => twins.get(of)!);
-    pending = pending.filter((role) => servingIn(family, role, verdicts) === undefined);
+    const tried = families.slice(0, index + 1);
+    pending = pending.filter((role) => !isSettled(tried, families[index + 1]?.name, role, verdicts));
     if (pending.length === 0) break;
   }
   if (twins.size === 0) judgePlain(await runKernels(gpu, pipelines, plainRuns));
@@ -93,18 +94,50 @@ export function servingIn({ name, set }: Family, role: KernelRole, verdicts: rea
   return all.every((candidate) => candidate.serves === 'some' || sound.includes(candidate)) ? sound : undefined;
 }
 
+/** A family that can compute a kernel, and with which of its candidates. */
+interface Server {
+  readonly family: Family;
+  readonly candidates: readonly Candidate[];
+}
+
 /** What serves each kernel: the first family that can. */
-export type Serving = Readonly<Record<KernelRole, { readonly family: Family; readonly candidates: readonly Candidate[] }>>;
+export type Serving = Readonly<Record<KernelRole, Server>>;
+
+const isWhole = ({ family, candidates }: Server, role: KernelRole): boolean => candidates.length === candidatesOf(family.set, role).length;
+
+/** What serves among families of one name: the first of which nothing is wrong, else the first in which others take over. */
+function serverAmong(families: readonly Family[], role: KernelRole, verdicts: readonly Verdict[]): Server | undefined {
+  const servers = families.flatMap((family): Server[] => {
+    const candidates = servingIn(family, role, verdicts);
+    return candidates ? [{ family, candidates }] : [];
+  });
+  return servers.find((server) => isWhole(server, role)) ?? servers[0];
+}
+
+/** Whether families behind those that were tried could not serve a kernel any better. */
+function isSettled(tried: readonly Family[], next: FamilyName | undefined, role: KernelRole, verdicts: readonly Verdict[]): boolean {
+  const { name } = tried.at(-1)!;
+  const server = serverAmong(
+    tried.filter((family) => family.name === name),
+    role,
+    verdicts,
+  );
+  return server !== undefined && (next !== name || isWhole(server, role));
+}
 
 /**
- * The first family in the list, for each kernel, that computes it soundly by these verdicts.
+ * The first name in the list, for each kernel, under which a family computes it soundly by these verdicts.
  * @throws WebLoraError `shader_invalid` where none does, the plain loop included: nothing that this device computes could be trusted.
  */
 export function servingOf(families: readonly Family[], verdicts: readonly Verdict[], device: string): Serving {
   const entries = KERNEL_ROLES.map((role) => {
-    for (const family of families) {
-      const candidates = servingIn(family, role, verdicts);
-      if (candidates) return [role, { family, candidates }] as const;
+    for (const name of new Set(families.map((family) => family.name))) {
+      const server = serverAmong(
+        families.filter((family) => family.name === name),
+        role,
+        verdicts,
+      );
+      if (server) return [role, server] as const;
     }
     const wrongs = verdicts
       .filter((verdict) => verdict.role === role)

@@ -39,8 +39,13 @@ export async function familiesOf(
   if (wanted === 'plain') return [plain];
   if (wanted === 'narrow') return [...narrow, plain];
   const { wideKernels } = await loadPart(() => import('../kernels/wide.ts'));
-  const set = wideKernels(features, { precision, deterministic: deterministic ? 'yes' : 'no' });
-  return [{ name: 'wide', set }, alone, plain];
+  const settings = { precision, deterministic: deterministic ? 'yes' : 'no' } as const;
+  const set = wideKernels(features, settings);
+  const wide: Family = { name: 'wide', set };
+  if (software || (features.subgroups === 'no' && features.f16 === 'no')) return [wide, alone, plain];
+  // a device that computes wrongly with what it has beyond WGSL's core may compute right without it
+  const { matmul, rmsNorm } = wideKernels({ subgroups: 'no', f16: 'no' }, settings);
+  return [wide, { name: 'wide', set: { ...set, matmul, rmsNorm } }, alone, plain];
 }
 
 /** What a model's matrices, keys and adapters will be stored as, and its heads. */

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { memoryStore } from '../../src/adapters/store.ts';
 import { kernelCases } from '../../src/engine/kernel-cases.ts';
 import { checkFamilies, servingIn, servingOf, setOf, type Family, type Verdict } from '../../src/engine/kernel-check.ts';
+import { familiesOf } from '../../src/engine/kernel-choice.ts';
 import { KERNEL_ROLES, poison, type KernelCase } from '../../src/engine/kernel-data.ts';
 import { checkKey, checkMemory, CHECKS_RECORD, forgetChecks } from '../../src/engine/kernel-memory.ts';
 import { candidatesOf, differenceOf } from '../../src/engine/kernel-runs.ts';
@@ -138,6 +139,42 @@ describe('what serves', () => {
     expect(servingIn(narrow, 'matmul', [])).toBeUndefined();
     const set = setOf(servingOf([narrow, plain], but(all, last), 'a device'));
     expect([set.matmul, set.shrink]).toEqual([PLAIN.matmul, NARROW.shrink]);
+  });
+
+  const withFeatures = { software: false, features: { subgroups: 'yes', f16: 'yes' } } as const;
+
+  test.each([
+    ['half', false, 'wide-row-subgroups', ['wide-row', 'wide-tile-f32']],
+    ['half', false, 'wide-tile-f16', ['wide-row', 'wide-tile-f32']],
+    ['half', true, 'wide-row-subgroups', ['wide-row']],
+  ] as const)(
+    'is what needs no feature where one with it is wrong: %s, deterministic %s, %s',
+    async (precision, deterministic, wrong, right) => {
+      const families = await familiesOf(withFeatures, 'auto', { precision, deterministic });
+      expect(families.map(({ name }) => name)).toEqual(['wide', 'wide', 'narrow', 'plain']);
+      const serving = servingOf(families, but(families.flatMap(sound), wrong), 'a device');
+      expect(serving.matmul.candidates.map(({ name }) => name)).toEqual(right);
+      expect([serving.norm.family, setOf(serving).ropeHeads]).toEqual([families[0], families[0]!.set.ropeHeads]);
+      // where all are wrong, what takes over in the first is still of this family
+      const bad = ['wide-row', wrong].reduce(but, families.flatMap(sound));
+      const names = servingOf(families, bad, 'a device').matmul.candidates.map(({ name }) => name);
+      expect(names).toEqual(
+        deterministic ? NARROW.matmul.map(({ variant }) => variant.name) : names.filter((name) => name.startsWith('wide-tile')),
+      );
+    },
+  );
+
+  test('is looked for without features only where one with them is wrong', async () => {
+    const families = await familiesOf(withFeatures, 'auto', { precision: 'exact', deterministic: true });
+    const { gpu, pipelines } = fakeGpu([]);
+    const verdicts = await checkFamilies(gpu, pipelines, families, CASES);
+    expect(verdicts.filter(({ variant, wrong }) => variant === 'wide-row' || wrong !== undefined)).toEqual([]);
+    const wrong = fakeGpu(['wide-matmul-row']); // both forms have this label
+    const found = await checkFamilies(wrong.gpu, wrong.pipelines, families, CASES);
+    const bad = found.filter((verdict) => verdict.wrong !== undefined).map(({ family, variant }) => `${family} ${variant}`);
+    expect(bad).toEqual(['wide wide-row-subgroups', 'wide wide-row']);
+    expect([...new Set(found.filter(({ family }) => family === 'narrow').map(({ role }) => role))]).toEqual(['matmul']);
+    expect(await familiesOf({ ...withFeatures, software: true }, 'wide', { precision: 'exact', deterministic: false })).toHaveLength(3);
   });
 
   test('is nothing where the plain loop is wrong, too', () => {
