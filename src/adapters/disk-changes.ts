@@ -8,11 +8,14 @@ import type { BlobRecord, KnownAdapter } from './records.ts';
 import { bytesApart } from './sites.ts';
 import type { PackedAdapter } from './sites.ts';
 import { decodeAdapter, encodeAdapter } from './stored-adapter.ts';
-import { isQuota, recordOfBlob } from './store.ts';
+import { answered, isQuota, recordOfBlob } from './store.ts';
 import type { Store } from './store.ts';
 
 /** How old the note of a blob's last use may grow: reading an adapter shall not mean writing each time. */
 const USE_NOTED_MS = 3_600_000;
+
+/** Of a store that is silent for so long nothing more is expected: the origin is asked. */
+const SILENCE_MS = 60_000;
 
 /** `AdapterDisk.read` */
 export async function readBlob(parts: DiskParts, digest: string): Promise<PackedAdapter | undefined> {
@@ -26,7 +29,7 @@ export async function readBlob(parts: DiskParts, digest: string): Promise<Packed
     return undefined;
   }
   try {
-    const packed = (await unpack(parts, record, await store.get(key))) ?? (await heal(parts, key));
+    const packed = (await unpack(parts, record, await answered(store.get(key), SILENCE_MS))) ?? (await heal(parts, key));
     if (packed) noteUse(parts, key);
     return packed;
   } catch (cause) {

@@ -9,7 +9,7 @@ import type { CountFailure, Counters } from './disk-turns.ts';
 import { createSlices } from '../slices.ts';
 import { sha256 } from './digest.ts';
 import { hashSiteTable, LAYOUT_VERSION, storedBytes } from './stored-adapter.ts';
-import { storeKeys } from './store.ts';
+import { answered, storeKeys } from './store.ts';
 import type { Store, StoreKeys } from './store.ts';
 
 export type { AdapterDisk, DiskChange, DiskCounters, DiskModel, DiskOwner, HeldBlob } from './disk-contract.ts';
@@ -50,18 +50,30 @@ async function keysOf({ table, location, precision }: DiskModel): Promise<StoreK
   return storeKeys({ shape, model, layoutVersion: LAYOUT_VERSION, precision });
 }
 
-/** A store that can be read and not locked, such as a folder that is mounted read-only, is only looked at. */
+/** Milliseconds for which the start waits until nobody else works on the store, and until its records are listed. */
+const TURN_MS = 10_000;
+const LISTING_MS = 30_000;
+
+/** A store that can be read and not locked, such as a folder that is mounted read-only, is only looked at. None keeps the engine from starting. */
 async function open(store: Store, keys: StoreKeys, fail: CountFailure): Promise<DiskIndex> {
   const failed = (error: unknown): void => void fail('The adapters in the store cannot be listed', error);
-  let state: 'waiting' | 'begun' = 'waiting';
+  const list = (mode: 'sweep' | 'look'): Promise<DiskIndex> => answered(openIndex(store, keys, mode, failed), LISTING_MS);
+  let state: 'waiting' | 'begun' | 'left' = 'waiting';
   try {
-    return await store.exclusive(() => {
+    let begin = (): void => undefined;
+    const beginning = new Promise<void>((resolve) => (begin = resolve));
+    const listing = store.exclusive(async () => {
+      if (state === 'left') return undefined;
       state = 'begun';
-      return openIndex(store, keys, 'sweep', failed);
+      begin();
+      return list('sweep');
     });
+    await answered(Promise.race([beginning, listing]), TURN_MS);
+    return (await listing)!;
   } catch (error) {
     failed(error);
     const begun = (state as string) === 'begun';
-    return begun ? unreadIndex(store, keys) : openIndex(store, keys, 'look', failed).catch(() => unreadIndex(store, keys));
+    state = 'left';
+    return begun ? unreadIndex(store, keys) : list('look').catch(() => unreadIndex(store, keys));
   }
 }

@@ -62,6 +62,22 @@ export function oneAtATime(): Store['exclusive'] {
   };
 }
 
+/**
+ * What a store answers. Throws `store_failed` where it is silent for so long: a database that never opens, a turn that somebody else does
+ * not end. What comes later is dropped.
+ */
+export async function answered<T>(answer: Promise<T>, ms: number): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const silent = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new WebLoraError('store_failed', `The store gave no answer for ${ms / 1000} seconds`)), ms);
+  });
+  try {
+    return await Promise.race([answer, silent]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** What a store throws, whatever the engine under it threw. */
 export function storeFailed(what: string, cause: unknown): WebLoraError {
   if (cause instanceof WebLoraError) return cause;

@@ -1,5 +1,5 @@
 import { sha256 } from '../adapters/digest.ts';
-import type { Store } from '../adapters/store.ts';
+import { answered, type Store } from '../adapters/store.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { specialise } from '../gpu/kernel.ts';
 import { KERNEL_ROLES, type KernelCase } from './kernel-data.ts';
@@ -25,6 +25,8 @@ export const CHECKS_RECORD = 'm:kernels';
 /** Of the latest checks so many are kept: devices, runtimes and number types that one store sees. */
 const MOST_CHECKS = 16;
 const VERSION = 1;
+/** A start waits no longer than this for a store: a check takes less. */
+const SILENCE_MS = 3000;
 
 interface Kept extends CheckKey {
   readonly verdicts: readonly Verdict[];
@@ -48,7 +50,7 @@ export function checkMemory(store: Store | undefined): CheckMemory {
       const others = (await readChecks(store)).filter((check) => check.device !== key.device || check.shaders !== key.shaders);
       const checks = [{ ...key, verdicts }, ...others].slice(0, MOST_CHECKS);
       const bytes = new TextEncoder().encode(JSON.stringify({ version: VERSION, checks }));
-      await store.put([[CHECKS_RECORD, bytes]]).catch(() => undefined);
+      await answered(store.put([[CHECKS_RECORD, bytes]]), SILENCE_MS).catch(() => undefined);
     },
   };
 }
@@ -60,7 +62,7 @@ export function forgetChecks(): void {
 
 async function readChecks(store: Store): Promise<readonly Kept[]> {
   try {
-    const bytes = await store.get(CHECKS_RECORD);
+    const bytes = await answered(store.get(CHECKS_RECORD), SILENCE_MS);
     const record = bytes && (JSON.parse(new TextDecoder().decode(bytes)) as { version?: unknown; checks?: unknown });
     return record?.version === VERSION && Array.isArray(record.checks) ? record.checks.filter(isKept) : [];
   } catch {

@@ -14,6 +14,7 @@ import { createLoop, type Loop } from './loop.ts';
 import type { EngineLimits } from './options.ts';
 import { realPace, type Pace } from './pace.ts';
 import { windowOf } from '../model/config.ts';
+import { untilAborted } from './shared-task.ts';
 import { createSlices } from '../slices.ts';
 import { costUnits } from './step-cost.ts';
 import { createTally, type Tally } from './tally.ts';
@@ -91,7 +92,8 @@ export async function assemble({ options, limits, opened, device, seams }: Assem
   const slices = createSlices();
   const scope = { table: model.shape.table, location: opened.location, precision, slices };
   const part = store && (await loadStore(store, scope));
-  const { tiers, join } = await openAdapterTiers({ device, files: opened.files, events, pace, slices, options, limits, store: part });
+  const opening = openAdapterTiers({ device, files: opened.files, events, pace, slices, options, limits, store: part });
+  const { tiers, join } = await untilAborted(opening, options.signal);
   const core = createCore({
     limits: {
       ...limits,

@@ -235,6 +235,32 @@ describe('what crashes and older versions left', () => {
     await expect(readOnly.write(c!, undefined)).rejects.toMatchObject({ code: 'store_failed' });
   });
 
+  test('a store that is silent is given up: what others keep from it is looked at, what it does not list is not there', async () => {
+    const store = memoryStore();
+    const { disk: before } = await openDisk(store);
+    await before.write(a!, undefined);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const silent = (): Promise<never> => new Promise(() => undefined);
+    const after = async <T>(ms: number, work: Promise<T>): Promise<T> => {
+      await vi.waitFor(() => expect(vi.getTimerCount()).toBe(1));
+      await vi.advanceTimersByTimeAsync(ms);
+      return work;
+    };
+    let late = (): Promise<unknown> => Promise.resolve();
+    const exclusive: Store['exclusive'] = (work) => ((late = work), silent());
+    const { disk: looking } = await after(10_000, openDisk({ ...store, exclusive }));
+    const words = expect.stringContaining('gave no answer for 10 seconds');
+    expect([digestsOf(looking.held), looking.counters()]).toEqual([[a!.digest], { failures: 1, lastFailure: words }]);
+    expect(await looking.read(a!.digest)).toEqual(a);
+    expect(await late()).toBeUndefined(); // its turn comes when nobody waits for it
+    const { disk: blind } = await after(30_000, openDisk({ ...store, entries: silent }));
+    expect([blind.held, blind.counters().failures]).toEqual([[], 1]);
+    const { disk: mute } = await openDisk({ ...store, get: (key) => (key.startsWith('b:') ? silent() : store.get(key)) });
+    const reading = mute.read(a!.digest);
+    reading.catch(() => undefined);
+    await expect(after(60_000, reading)).rejects.toMatchObject({ code: 'store_failed' });
+  });
+
   test('a crash between the files of a write leaves no torn adapter', async () => {
     const root = await mkdtemp(join(tmpdir(), 'weblora-disk-'));
     for (let crash = 0; crash < 3; crash++) {

@@ -22,6 +22,10 @@ test('a signal that comes while the store is opened ends the start: nobody would
     return store.entries(prefix);
   };
   await expect(open({ store: { ...store, entries }, signal: controller.signal })).rejects.toBe('changed my mind');
+  const second = new AbortController();
+  const starting = open({ store: { ...store, exclusive: () => new Promise(() => undefined) }, signal: second.signal });
+  setTimeout(() => second.abort('it does not open'), 5);
+  await expect(starting).rejects.toBe('it does not open');
 });
 
 test('what a listener throws ends its own load, and nobody else’s', async () => {
