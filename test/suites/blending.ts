@@ -62,7 +62,13 @@ async function open(environment: Environment): Promise<Blends> {
   adapters.set(EIGHTH, memoryFolder(EIGHTH, { ...files, 'adapter_config.json': louder }));
   for (const id of ['again', 'once more']) adapters.set(id, { ...adapters.get('r8-all')!, location: id });
   const limits = { batchRows: 128, stepMs: 10_000 }; // all prompts in one step, however slow the device
-  const engine = await openEngine(environment, { deterministic: true, prefixCache: false, memory: { pool: 4 << 20 }, limits });
+  const engine = await openEngine(environment, {
+    kernels: 'auto',
+    deterministic: true,
+    prefixCache: false,
+    memory: { pool: 4 << 20 },
+    limits,
+  });
   for (const [id, adapter] of adapters) await engine.adapters.add(id, adapter);
   for (const id of adapters.keys()) await engine.adapters.load(id);
   return { engine, adapters };

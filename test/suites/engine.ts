@@ -147,7 +147,7 @@ async function checkClose(engine: CoreEngine): Promise<void> {
 /** What an engine does with requests. Most cases share an engine, which the last closes. */
 export function engineCases(environment: Environment): Case[] {
   let opened: Promise<CoreEngine> | undefined;
-  const engine = (): Promise<CoreEngine> => (opened ??= openEngine(environment));
+  const engine = (): Promise<CoreEngine> => (opened ??= openEngine(environment, { kernels: 'auto' }));
   return [
     { name: 'leaving the loop frees row and pages', run: async () => checkLeaving(await engine()) },
     { name: 'a signal ends a request, and only that', run: async () => checkSignal(await engine()) },

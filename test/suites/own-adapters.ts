@@ -46,7 +46,7 @@ interface Counted {
 
 async function openCounted(environment: Environment): Promise<Counted> {
   const gpu = logGpu(environment.gpu);
-  const engine = await openEngine(environment, { gpu });
+  const engine = await openEngine(environment, { gpu, kernels: 'auto' });
   await addAdapters(environment, engine, 1);
   for (const id of OWN) await engine.adapters.add(id, await source(environment, at(id)));
   await engine.adapters.add('other-head', memoryFolder('other-head', await otherHead(environment)));

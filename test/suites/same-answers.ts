@@ -41,7 +41,7 @@ const ask = async (engine: CoreEngine, asked: readonly Asked[]): Promise<Result[
   Promise.all(asked.map(({ prompt, options }) => engine.generate(prompt, options).result()));
 
 async function open(environment: Environment, options: Partial<EngineOptions>): Promise<{ engine: CoreEngine; asked: readonly Asked[] }> {
-  const engine = await openEngine(environment, { deterministic: true, ...options });
+  const engine = await openEngine(environment, { kernels: 'auto', deterministic: true, ...options });
   return { engine, asked: questions(await addAdapters(environment, engine, ADAPTERS)) };
 }
 
