@@ -11,6 +11,7 @@ import { rowsOf, type KernelCase } from './kernel-data.ts';
 import { runtimeName } from './kernel-memory.ts';
 import { candidatesOf, runsOf, specialisationOf, type Candidate } from './kernel-runs.ts';
 import { createClock, timeCandidates, type Clock } from './kernel-timing.ts';
+import { createTimer, type Timer } from './profile-timer.ts';
 import type { KernelStats } from './report-types.ts';
 import type { GpuProvider } from './types.ts';
 
@@ -41,6 +42,7 @@ interface Findings {
   readonly gpu: Gpu;
   readonly pipelines: Pipelines;
   readonly clock: Clock;
+  readonly timer: Promise<Timer>;
   readonly verdicts: Record<'exact' | 'half', Verdict[]>;
   readonly timings: DoctorTiming[];
 }
@@ -50,10 +52,14 @@ export async function examine(provider: GpuProvider, { onProgress, signal }: Dia
   const started = performance.now();
   const adapter = (await provider.requestAdapter({ powerPreference: 'high-performance' })) as GPUAdapter | null;
   const gpu = await openGpu(provider);
+  const clock = createClock(gpu);
+  const timer = createTimer(clock);
+  timer.catch(() => undefined); // a loss is told by the first part
   const findings: Findings = {
     gpu,
     pipelines: createPipelines(gpu.device, createBuffers(gpu.device)),
-    clock: createClock(gpu),
+    clock,
+    timer,
     verdicts: { exact: [], half: [] },
     timings: [],
   };
@@ -143,7 +149,7 @@ function timingCases(): readonly KernelCase[] {
   ];
 }
 
-async function time({ gpu, pipelines, clock, verdicts, timings }: Findings, families: readonly Family[], of: KernelCase): Promise<void> {
+async function time({ gpu, pipelines, timer, verdicts, timings }: Findings, families: readonly Family[], of: KernelCase): Promise<void> {
   const named = families.flatMap((family) =>
     candidatesOf(family.set, of.role)
       .filter((candidate) => isTimed(candidate, of))
@@ -159,7 +165,7 @@ async function time({ gpu, pipelines, clock, verdicts, timings }: Findings, fami
     });
   });
   const candidates = sound.map(({ candidate }) => candidate);
-  for (const { candidate, ms, least, most } of await timeCandidates(gpu, pipelines, clock, of, candidates)) {
+  for (const { candidate, ms, least, most } of await timeCandidates(gpu, pipelines, await timer, of, candidates)) {
     const { family } = sound.find((each) => each.candidate === candidate)!;
     timings.push({ kernel: of.role, shape: of.name, family: family.name, variant: candidate.name, ms, least, most });
   }

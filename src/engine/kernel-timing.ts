@@ -36,7 +36,8 @@ export function createClock({ device }: Gpu): Clock {
       await readback.mapAsync(MAP_READ_MODE);
       const [begin, end] = new BigUint64Array(readback.getMappedRange(0, 16).slice(0)) as unknown as [bigint, bigint];
       readback.unmap();
-      const ms = queries ? Number(end - begin) / 1e6 : performance.now() - started;
+      // timestamps may go backwards
+      const ms = queries ? Math.max(0, Number(end - begin) / 1e6) : performance.now() - started;
       return ms / repeats;
     },
     destroy: () => {
@@ -56,35 +57,33 @@ export interface Timing {
 }
 
 const SAMPLES = 7;
-/** What a sample should take at least, so that clocks of 0.1 ms tell it. */
-const SAMPLE_MS = 5;
-const MOST_REPEATS = 500;
 /** Of a dispatch that takes longer than this, fewer samples tell enough. */
 const SLOW_MS = 60;
 const SLOW_SAMPLES = 3;
 
-/** Times candidates on a case, in turns, so that what else the machine does meets all of them. Those that do not run are left out. */
+/**
+ * Times candidates on a case, in turns, so that what else the machine does meets all of them. Those that do not run are left out.
+ * @param time as `createTimer` makes it: it repeats each of them until its clock tells.
+ */
 export async function timeCandidates(
   gpu: Gpu,
   pipelines: Pipelines,
-  clock: Clock,
+  time: (dispatches: BoundRun['dispatches']) => Promise<number>,
   of: KernelCase,
   candidates: readonly Candidate[],
 ): Promise<readonly Timing[]> {
   const buffers = createBuffers(gpu.device);
   try {
-    const timed: { candidate: Candidate; run: BoundRun; repeats: number; count: number; samples: number[] }[] = [];
+    const timed: { candidate: Candidate; run: BoundRun; count: number; samples: number[] }[] = [];
     for (const candidate of candidates) {
       const run = await bindRun(gpu.device, pipelines, buffers, { candidate, of });
       await buffers.settled();
       if ('failure' in run) continue;
-      await clock.time(run, 1); // what is done once only
-      const ms = Math.max(await clock.time(run, 1), 1e-3);
-      const repeats = Math.max(1, Math.min(MOST_REPEATS, Math.ceil(SAMPLE_MS / ms)));
-      timed.push({ candidate, run, repeats, count: ms > SLOW_MS ? SLOW_SAMPLES : SAMPLES, samples: [] });
+      const ms = await time(run.dispatches);
+      timed.push({ candidate, run, count: ms > SLOW_MS ? SLOW_SAMPLES : SAMPLES, samples: [] });
     }
     for (let i = 0; i < SAMPLES; i++) {
-      for (const { run, repeats, count, samples } of timed) if (i < count) samples.push(await clock.time(run, repeats));
+      for (const { run, count, samples } of timed) if (i < count) samples.push(await time(run.dispatches));
     }
     return timed.map(({ candidate, samples }) => {
       const sorted = samples.toSorted((a, b) => a - b);
