@@ -2,7 +2,7 @@ import { WebLoraError } from '../errors.ts';
 import { adaptersFace } from './adapters-face.ts';
 import { blendError } from './blend.ts';
 import { promptTokens } from './load.ts';
-import { onAbort } from './on-abort.ts';
+import { onAbort } from '../formats/on-abort.ts';
 import { providerOf } from './provider.ts';
 import { checkEngineOptions, checkGenerateOptions } from './options.ts';
 import { createRequest, type Request } from './request.ts';

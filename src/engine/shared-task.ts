@@ -1,4 +1,4 @@
-import { onAbort } from './on-abort.ts';
+import { onAbort } from '../formats/on-abort.ts';
 
 /** Work that several callers wait for and each may leave. */
 export interface SharedTask<T> {

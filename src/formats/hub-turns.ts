@@ -1,3 +1,5 @@
+import { onAbort } from './on-abort.ts';
+
 /**
  * Waits until nobody in this thread holds `key`, and holds it. Throws the signal's reason.
  *
@@ -18,8 +20,8 @@ export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | unde
   return new Promise((resolve, reject) => {
     const ended = (): void => reject(signal.reason as Error);
     if (signal.aborted) ended();
-    signal.addEventListener('abort', ended, { once: true });
+    const forget = onAbort(signal, ended);
     // Also where nobody waits any more: a rejection without a listener ends a process.
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', ended));
+    promise.then(resolve, reject).finally(forget);
   });
 }
