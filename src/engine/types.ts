@@ -133,6 +133,7 @@ export interface GenerateOptions {
   readonly logitBias?: Readonly<Record<number, number>>;
   /** A non-negative integer up to 2^53 − 1; drawn at random if absent. */
   readonly seed?: number;
+  /** Texts that end the answer and are no part of it; they need a tokenizer. */
   readonly stop?: readonly string[];
   readonly stopTokenIds?: readonly number[];
   /** End tokens do not end the answer. */
@@ -278,6 +279,11 @@ export interface ModelText {
 /** Serves prompts; what OpenAI's shapes are mapped onto. */
 export interface CoreEngine extends AsyncDisposable {
   readonly adapters: Adapters;
+  /**
+   * Starts a request. What is wrong with it comes out of the generation: `request_invalid`, `context_length_exceeded`, `tokenizer_missing`,
+   * `adapter_unknown`, what reading its adapter throws, `overloaded`, `deadline_exceeded`, `out_of_memory`, `not_finite`, `device_lost`,
+   * `closed`; a `TypeError` for an unknown option; its signal's reason.
+   */
   generate(prompt: Prompt, options?: GenerateOptions): Generation;
   /** Token ids of a prompt as `generate` would run them. */
   tokenize(prompt: Prompt): Promise<readonly number[]>;
