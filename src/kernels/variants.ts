@@ -67,8 +67,10 @@ export interface SplitAttention {
   /** Writes to `out` what the merge reads as `parts`; takes SPLIT_TILES, the tiles of 64 keys in a split, besides what others take. */
   readonly split: AttentionVariant;
   readonly merge: Variant<'step' | 'state' | 'parts' | 'out', AttentionWork>;
-  /** Rows that it may be used for at most, which decides how large `parts` is. */
+  /** Rows that it is used for whenever there are splits: `parts` has room for as many. */
   readonly mostRows: number;
+  /** It is used for more of them, too, as long as one dispatch would have fewer workgroups than this. */
+  readonly fullWorkgroups: number;
   /** Quads of 4 numbers that one split of one row takes in `parts`. */
   readonly partQuads: (shape: { readonly heads: number; readonly headDim: number }) => number;
 }

@@ -30,8 +30,9 @@ export interface WideSettings {
 
 /** Rows above which a matmul stages its operands in workgroup memory. */
 const ROW_FORM_ROWS = 8;
-/** Rows above which attention does not split keys: by then the rows fill a device. */
+/** Rows of any model up to which attention splits keys, and workgroups of one row and kv head from which on these fill a device. */
 const SPLIT_ROWS = 16;
+const FULL_WORKGROUPS = 128;
 /** Rows of one sequence that a workgroup attends at most. */
 const PREFILL_ROWS = 8;
 
@@ -111,5 +112,6 @@ const SPLIT: SplitAttention = {
     threads: ({ rows, kvHeads, group, headDim }) => wideAttentionMergeThreads(rows, kvHeads * group, headDim),
   },
   mostRows: SPLIT_ROWS,
+  fullWorkgroups: FULL_WORKGROUPS,
   partQuads: ({ heads, headDim }) => heads * (headDim / 4 + 1),
 };

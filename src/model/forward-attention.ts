@@ -1,7 +1,8 @@
+import { WORKGROUP_SIZE } from '../gpu/kernel.ts';
 import type { Dispatch } from '../gpu/pipelines.ts';
 import { ATTENTION, COMMON, POOL, STATE, WINDOW } from '../kernels/libraries.ts';
 import { PAGE_TOKENS } from '../kernels/step-layout.ts';
-import type { AttentionVariant, AttentionWork } from '../kernels/variants.ts';
+import type { AttentionVariant, AttentionWork, SplitAttention } from '../kernels/variants.ts';
 import { ropeLaunch } from './forward-rope.ts';
 import { constants, fixed, type ForwardParts, type Launch } from './launch.ts';
 import type { Plan } from './plan.ts';
@@ -14,6 +15,8 @@ const MOST_SPLITS = 128;
 /** Rows a sequence has on average from which on the form for prefill is chosen. */
 const PREFILL_ROWS = 4;
 
+const isPrefill = ({ rows, sequences }: Pick<Plan, 'rows' | 'sequences'>): boolean => rows >= PREFILL_ROWS * sequences;
+
 /** K and V of a step's rows into their pages, then attention over the pages: two dispatches, three where keys are split. */
 export async function attend(parts: ForwardParts, layer: number): Promise<Launch[]> {
   const { kernels } = parts;
@@ -23,7 +26,7 @@ export async function attend(parts: ForwardParts, layer: number): Promise<Launch
     kernels.attentionPrefill && readingForm(parts, layer, kernels.attentionPrefill),
     splitForm(parts, layer),
   ]);
-  const oneDispatch = (plan: Plan): Reading => (prefill && plan.rows >= PREFILL_ROWS * plan.sequences ? prefill : whole);
+  const oneDispatch = (plan: Plan): Reading => (prefill && isPrefill(plan) ? prefill : whole);
   const isSplit = (plan: Plan): boolean => split !== undefined && split.serves(plan);
   const reading: Launch = {
     dispatch: (plan) => (isSplit(plan) ? split!.split : oneDispatch(plan)).dispatch,
@@ -78,19 +81,36 @@ async function readingForm(parts: ForwardParts, layer: number, { kernel, threads
   return { dispatch: pipelines.bind(pipeline, buffers), threads: (plan) => threads(workOf(parts, plan, 1)) };
 }
 
+/** What decides whether a step's keys are split. */
+export interface SplitStep extends Pick<SplitAttention, 'mostRows' | 'fullWorkgroups'> {
+  readonly splits: number;
+  /** Of the step in one dispatch. */
+  readonly workgroups: number;
+  /** Bytes that one split of one row takes, and that all of them may take. */
+  readonly partBytes: number;
+  readonly room: number;
+}
+
+/** Whether keys are split: where there are several splits, rows too few to fill a device, and room for what the splits come to. */
+export function isSplitIn(plan: Pick<Plan, 'rows' | 'sequences'>, { splits, workgroups, partBytes, room, ...limits }: SplitStep): boolean {
+  if (splits <= 1 || plan.rows * splits * partBytes > room) return false;
+  return plan.rows <= limits.mostRows || (!isPrefill(plan) && workgroups < limits.fullWorkgroups);
+}
+
 /**
  * Attention with its keys split. What the splits come to lies in the buffer of gate and up, which nothing else uses between the
- * projections before and after: as many splits as it has room for. Undefined where the kernels do not split, or there is no room. A window is cut from the split of its
+ * projections before and after: as many splits as it has room for, for few rows; with more rows, fewer keys. Undefined where the kernels do not split, or there is no room. A window is cut from the split of its
  * first key on: few splits, however long the context.
  */
 async function splitForm(parts: ForwardParts, layer: number) {
   const { pipelines, kernels, config, activations: a, pool } = parts;
   const { attentionSplit } = kernels;
   if (!attentionSplit) return undefined;
-  const { split, merge, mostRows, partQuads } = attentionSplit;
+  const { split, merge, mostRows, fullWorkgroups, partQuads } = attentionSplit;
   const { KV_HEADS, GROUP, DIM4, OUT_STRIDE4, WINDOW: window, ...rest } = readingConstants(parts, layer);
   const tiles = Math.ceil((window || a.pagesPerRow * PAGE_TOKENS) / TILE);
-  const room = Math.min(MOST_SPLITS, Math.floor(a.gateUp.size / (mostRows * partQuads(config) * 16)));
+  const partBytes = partQuads(config) * 16;
+  const room = Math.min(MOST_SPLITS, Math.floor(a.gateUp.size / (mostRows * partBytes)));
   // a window may begin and end inside a split
   const splitTiles = Math.ceil(tiles / (window === 0 ? room : Math.max(room - 1, 0)));
   if (splitTiles >= tiles) return undefined;
@@ -105,7 +125,10 @@ async function splitForm(parts: ForwardParts, layer: number) {
   const most = window === 0 ? Infinity : Math.ceil((window - 1) / span) + 1;
   const splits = (plan: Plan): number => Math.min(most, Math.ceil(plan.keys / span));
   return {
-    serves: (plan: Plan): boolean => plan.rows <= mostRows && splits(plan) > 1,
+    serves: (plan: Plan): boolean => {
+      const workgroups = kernels.attention.threads(workOf(parts, plan, 1)) / (kernels.attention.kernel.workgroupSize ?? WORKGROUP_SIZE);
+      return isSplitIn(plan, { splits: splits(plan), workgroups, partBytes, room: a.gateUp.size, mostRows, fullWorkgroups });
+    },
     split: {
       dispatch: pipelines.bind(splitting, { step, blocks, state, qkv, pool: pool.layers[layer]!, out: a.gateUp }),
       threads: (plan: Plan) => split.threads(workOf(parts, plan, splits(plan))),
