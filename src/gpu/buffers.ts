@@ -25,10 +25,12 @@ export const MAP_READ_MODE = 0x1;
 
 const STORAGE_USAGE = USAGE.STORAGE | USAGE.COPY_DST | USAGE.COPY_SRC;
 
+const sizeOf = (bytes: number): number => Math.max(256, Math.ceil(bytes / 256) * 256);
+
 /** Throws `gpu_limit` where no kernel could be given so many bytes at once; `hint` says what makes them fewer. */
 export function requireBindable({ limits }: Pick<GPUDevice, 'limits'>, label: string, bytes: number, hint: string): void {
   const most = limits.maxStorageBufferBindingSize;
-  if (bytes <= most) return;
+  if (sizeOf(bytes) <= most) return;
   throw new WebLoraError('gpu_limit', `${label} would take ${bytes} bytes, and this device binds at most ${most}: ${hint}`);
 }
 
@@ -39,7 +41,7 @@ export function createBuffers(device: GPUDevice): Buffers {
   let over = false;
 
   const make = (label: string, bytes: number, usage: number): { readonly buffer: GPUBuffer; readonly check: Promise<void> } => {
-    const size = Math.max(256, Math.ceil(bytes / 256) * 256);
+    const size = sizeOf(bytes);
     device.pushErrorScope('out-of-memory');
     device.pushErrorScope('validation');
     const buffer = device.createBuffer({ label, size, usage });
