@@ -69,6 +69,12 @@ export async function openGpu(provider: Provider): Promise<Gpu> {
   return watch(device, adapter.info);
 }
 
+/** Whether an adapter runs on the CPU: it says so, or by name where a runtime does not know. */
+export function isSoftware({ isFallbackAdapter, vendor, architecture, description }: GPUAdapterInfo): boolean {
+  const words = [vendor, architecture, description].join(' ');
+  return isFallbackAdapter === true || /swiftshader|llvmpipe|lavapipe|basic render|\bwarp\b/i.test(words);
+}
+
 function watch(device: GPUDevice, info: GPUAdapterInfo): Gpu {
   let failure: WebLoraError | undefined;
   device.addEventListener('uncapturederror', (event) => {
@@ -82,7 +88,7 @@ function watch(device: GPUDevice, info: GPUAdapterInfo): Gpu {
   });
   const { vendor, architecture, device: chip, description: words } = info;
   const description = [vendor, architecture, words].filter((word) => word !== '').join(' ');
-  const software = info.isFallbackAdapter === true || /swiftshader|llvmpipe|lavapipe/i.test(description);
+  const software = isSoftware(info);
   const has = (name: GPUFeatureName): 'yes' | 'no' => (device.features.has(name) ? 'yes' : 'no');
   return {
     device,
