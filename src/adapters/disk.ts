@@ -38,7 +38,7 @@ export async function openAdapterDisk(store: Store, model: DiskModel, on: DiskOw
     write: (packed, only) => writeBlob(parts, packed, only),
     note: (adapter) => noteAdapter(parts, adapter),
     drop: (blobs) => dropBlobs(parts, blobs),
-    forget: (id, blobs) => forgetAdapter(parts, id, blobs),
+    forget: (id, blobs) => answered(forgetAdapter(parts, id, blobs), FORGET_MS),
     release: (digest) => releaseBlob(parts, digest),
     settled: turns.settled,
     counters: () => ({ ...counters }),
@@ -53,6 +53,8 @@ async function keysOf({ table, location, precision }: DiskModel): Promise<StoreK
 /** Milliseconds for which the start waits until nobody else works on the store, and until its records are listed. */
 const TURN_MS = 10_000;
 const LISTING_MS = 30_000;
+/** Who forgets an adapter is told where that takes longer; it is done all the same once the store goes on. */
+const FORGET_MS = 60_000;
 
 /** A store that can be read and not locked, such as a folder that is mounted read-only, is only looked at. None keeps the engine from starting. */
 async function open(store: Store, keys: StoreKeys, fail: CountFailure): Promise<DiskIndex> {

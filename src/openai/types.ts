@@ -43,7 +43,7 @@ export interface Models {
 
 /** Fields of both requests. Those that OpenAI or vLLM have and that are not named here are refused when they would change an answer. */
 export interface RequestFields {
-  /** The base model's name, or an adapter's id. */
+  /** The base model's name, or an adapter's id; the base where both are the same. */
   readonly model: string;
   /** Answers to each prompt, 1 (default) to 128; answer i is drawn with `seed` + i. */
   readonly n?: number | null;

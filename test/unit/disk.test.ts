@@ -259,6 +259,12 @@ describe('what crashes and older versions left', () => {
     const reading = mute.read(a!.digest);
     reading.catch(() => undefined);
     await expect(after(60_000, reading)).rejects.toMatchObject({ code: 'store_failed' });
+    let turns = 0;
+    const stuck: Store = { ...store, exclusive: (work) => (turns++ === 0 ? store.exclusive(work) : silent()) };
+    const { disk: waiting } = await openDisk(stuck);
+    const forgetting = waiting.forget('one', 'delete');
+    forgetting.catch(() => undefined);
+    await expect(after(60_000, forgetting)).rejects.toMatchObject({ code: 'store_failed' });
   });
 
   test('a crash between the files of a write leaves no torn adapter', async () => {
