@@ -10,7 +10,7 @@ export type StartOptions = Pick<EngineOptions, 'memory' | 'revalidateAfter'> & {
 const told: AdapterEvent[] = [];
 let engine: Engine;
 
-async function connect(options: StartOptions): Promise<Engine> {
+async function connect(options: EngineOptions): Promise<Engine> {
   const worker = new Worker(new URL('./store-worker.ts', import.meta.url), { type: 'module' });
   worker.addEventListener('message', ({ data }: MessageEvent<{ readonly write?: string } | undefined>) => {
     if (data?.write !== undefined) (globalThis as { writing?: (what: string) => void }).writing?.(data.write);
@@ -20,7 +20,8 @@ async function connect(options: StartOptions): Promise<Engine> {
 
 const tab = {
   /** Starts the engine; the ids that its store knew. */
-  start: async (where: Where, options: StartOptions): Promise<readonly string[]> => {
+  start: async (where: Where, asked: StartOptions): Promise<readonly string[]> => {
+    const options: EngineOptions = { ...asked, kernels: 'plain' }; // loops compile in a moment, and what is looked at is what is kept
     engine = where === 'worker' ? await connect(options) : await createEngine({ ...options, store: indexedDbStore() });
     void (async () => {
       for await (const { adapters } of engine.events()) told.push(...adapters);

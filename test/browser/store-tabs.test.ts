@@ -70,7 +70,10 @@ test('two tabs write the same adapter and different ones at once, and a third ha
   expect(await third.call('stats')).toMatchObject({ disk: { hits: 5, misses: 0, failures: 0 }, origin: { loads: 0 } });
   await closeTab(third);
   origin.health = 'well';
-  for (const tab of [left, right]) expect((await tab.call('stats')).disk).toMatchObject({ loads: 3, failures: 0 });
+  // who comes second with the one that both have may find it there already
+  const disks = [(await left.call('stats')).disk, (await right.call('stats')).disk];
+  expect(disks.map(({ failures }) => failures)).toEqual([0, 0]);
+  expect([5, 6]).toContain(disks.reduce((sum, { loads }) => sum + loads, 0));
 });
 
 test('what two tabs write at once stays within the budget that they share', async () => {
