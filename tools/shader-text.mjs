@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 
 /**
- * A Vite plugin for `.wgsl?raw`: the text without comments and indentation. Minifiers leave texts alone, and a shader is read in its
- * file; lines stay where they are, so a compiler's line numbers are true of the file.
+ * A Vite plugin for `.wgsl?raw`: the text without comments, indentation and spaces that part nothing. Minifiers leave texts alone, and a
+ * shader is read in its file; lines stay where they are, so a compiler's line numbers are true of the file.
  */
 export function shaderText() {
   return {
@@ -16,10 +16,12 @@ export function shaderText() {
   };
 }
 
-/** WGSL has no texts in which slashes could stand. */
+/** WGSL has no texts in which slashes could stand. Beside some signs a space parts nothing; beside others it may: `a - -b`, `array<f32, 4> = b`. */
 export function withoutComments(wgsl) {
   return wgsl
     .replace(/\/\*[^]*?\*\//g, (comment) => comment.replace(/[^\n]+/g, ' '))
     .replace(/\/\/.*$/gm, '')
-    .replace(/^[ \t]+|[ \t]+$/gm, '');
+    .replace(/^[ \t]+|[ \t]+$/gm, '')
+    .replace(/ *([,;:(){}+*]) */g, '$1')
+    .replace(/([\w)\]]) = /g, '$1=');
 }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
+import { shaderText } from '../../tools/shader-text.mjs';
 import { mutantPlugin } from '../mutants/plugin.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -14,7 +15,7 @@ export interface Bundle {
 }
 
 /**
- * Bundles a module of the project with everything that it imports, shaders as text included, into one file that a runtime can load as
+ * Bundles a module of the project with everything that it imports, shaders included as the package has them, into one file that a runtime can load as
  * it is.
  *
  * @param entry path from the project's root.
@@ -25,7 +26,7 @@ export async function bundle(entry: string): Promise<Bundle> {
     root,
     configFile: false,
     logLevel: 'error',
-    plugins: [mutantPlugin(root)],
+    plugins: [mutantPlugin(root), shaderText()],
     build: {
       outDir,
       target: 'esnext',

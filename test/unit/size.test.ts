@@ -139,8 +139,8 @@ describe('gzip of the entry points', () => {
 });
 
 describe('shader texts', () => {
-  test('lose comments and indentation, and keep their lines', () => {
-    const wgsl = 'fn a() { // one\n  /* two\n     three */ let x = 6 / 2;\n}\n';
-    expect(withoutComments(wgsl)).toBe('fn a() {\n\nlet x = 6 / 2;\n}\n');
+  test('lose comments and spaces, keep their lines, and mean the same', () => {
+    const wgsl = 'fn a() { // one\n  /* two\n     three */ let x = 6 / 2 * (b - -c);\n  var d: array<f32, 4> = e + f[1];\n}\n';
+    expect(withoutComments(wgsl)).toBe('fn a(){\n\nlet x=6 / 2*(b - -c);\nvar d:array<f32,4> = e+f[1];\n}\n');
   });
 });
