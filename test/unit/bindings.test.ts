@@ -51,7 +51,7 @@ test('what a step works on is no more than a device can bind', () => {
 
 test('what adapters of a rank write for as many rows is no more than that, either', async () => {
   const run = (rows: number): Promise<unknown> => {
-    const parts = { activations: {}, config: CONFIG, layout: layoutOf(rows), shape: SHAPE, kernels: NARROW };
+    const parts = { activations: {}, config: CONFIG, layout: layoutOf(rows), shape: SHAPE, kernels: NARROW, weights: { layers: [] } };
     return createRunner(parts as unknown as Parameters<typeof createRunner>[0], { device } as Gpu, sized().buffers, {
       sequences: 4,
       depth: 1,
