@@ -1,10 +1,10 @@
 import { glu, gluThreads } from '../../src/kernels/glu.ts';
-import { COMMON, PHILOX, POOL, SAMPLER, STATE } from '../../src/kernels/libraries.ts';
+import { COMMON, POOL, STATE } from '../../src/kernels/libraries.ts';
 import { rmsNorm, rmsNormThreads } from '../../src/kernels/rms-norm.ts';
 import { ropeKv, ropeKvThreads } from '../../src/kernels/rope-kv.ts';
-import { SAMPLE_CHUNK, sampleChunk, sampleChunkThreads } from '../../src/kernels/sample-chunk.ts';
-import { sampleMerge, sampleMergeThreads } from '../../src/kernels/sample-merge.ts';
+import { SAMPLE_CHUNK } from '../../src/kernels/sampler-layout.ts';
 import { PAGE_TOKENS, stepConstants } from '../../src/kernels/step-layout.ts';
+import { CHUNK_SAMPLER } from '../../src/kernels/variants.ts';
 import { padded } from '../../src/model/shape.ts';
 import { glu as gluTwin } from '../../test/reference/glu.ts';
 import { rmsNorm as rmsNormTwin } from '../../test/reference/rms-norm.ts';
@@ -142,25 +142,23 @@ async function sampler(bed: Bed, { name, config }: BenchModel, rows: number): Pr
   const ids = bed.buffer('ids', poison(rows, 'output'));
   const adjust = bed.buffer('adjust', new Uint32Array(64));
   const chunk = await bed.prepare({
-    kernel: sampleChunk,
+    kernel: CHUNK_SAMPLER.chunk.kernel,
     constants: {
       ...STEP,
       VOCABULARY: vocabulary,
       LOGITS_STRIDE4: vocabulary / 4,
-      CHUNKS: chunks,
-      CHUNK4: SAMPLE_CHUNK / 4,
       OPTIONS: false,
     },
-    libraries: [...COMMON, SAMPLER, PHILOX],
+    libraries: COMMON,
     buffers: { step, logits: bed.buffer('logits', bits(logits)), adjust, trail: bed.buffer('trail', new Uint32Array(64)), best },
-    threads: sampleChunkThreads(rows, chunks),
+    threads: CHUNK_SAMPLER.chunk.threads({ samplers: rows, vocabulary }),
   });
   const merge = await bed.prepare({
-    kernel: sampleMerge,
-    constants: { ...STEP, VOCABULARY: vocabulary, CHUNKS: chunks },
+    kernel: CHUNK_SAMPLER.merge.kernel,
+    constants: { ...STEP, VOCABULARY: vocabulary },
     libraries: COMMON,
     buffers: { step, best, state: bed.buffer('state', new Uint32Array(2 * rows)), adjust, ids },
-    threads: sampleMergeThreads(rows),
+    threads: CHUNK_SAMPLER.merge.threads({ samplers: rows, vocabulary }),
   });
   await bed.run(chunk);
   await bed.run(merge);

@@ -4,6 +4,7 @@ import { openGpu, type Gpu } from '../gpu/device.ts';
 import { createPipelines, type Pipelines } from '../gpu/pipelines.ts';
 import type { DiagnoseOptions, DoctorCheck, DoctorReport, DoctorTiming } from './doctor-report.ts';
 import { attentionCase, kernelCases, matmulCase, normCase, type CaseTypes } from './kernel-cases.ts';
+import { samplerCase } from './kernel-cases-sampler.ts';
 import { expandCase, shrinkCase, type LoraShape } from './kernel-cases-lora.ts';
 import { checkFamilies, servingOf, type Family, type Verdict } from './kernel-check.ts';
 import { familiesOf, namesOf } from './kernel-choice.ts';
@@ -99,7 +100,7 @@ function checkParts(findings: Findings, precision: 'exact' | 'half', families: r
     run: async () => {
       const types = TYPES[precision];
       const isExtra = gpu.software && family.name === 'wide';
-      const cases = kernelCases(isExtra ? { ...types, weights: types.weights.slice(0, 1) } : types, 'full');
+      const cases = [...kernelCases(isExtra ? { ...types, weights: types.weights.slice(0, 1) } : types, 'full'), samplerCase()];
       await compileEach(pipelines, [family, plain], cases);
       for (const verdict of await checkFamilies(gpu, pipelines, [family, plain], cases)) {
         // some are looked at more than once, as the plain loops are beside each family: what was wrong once is wrong
@@ -146,6 +147,7 @@ function timingCases(): readonly KernelCase[] {
     attentionCase({ ...attention, items: decode }),
     attentionCase({ ...attention, items: [rowsOf(0, 64, 64)] }),
     normCase({ width: 256, items: decode, gathers: [], output: 'replace' }),
+    samplerCase(),
   ];
 }
 

@@ -1,7 +1,7 @@
 import { WebLoraError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Pipelines } from '../gpu/pipelines.ts';
-import type { KernelSet } from '../kernels/variants.ts';
+import { CHUNK_SAMPLER, type KernelSet } from '../kernels/variants.ts';
 import { KERNEL_ROLES, type KernelCase, type KernelRole, type Words } from './kernel-data.ts';
 import { candidatesOf, differenceOf, runKernels, runsOf, type Candidate, type KernelOutcome, type KernelRun } from './kernel-runs.ts';
 
@@ -86,6 +86,8 @@ function wrongIn(outcome: KernelOutcome, of: KernelCase, twin: Words): string | 
  */
 export function servingIn({ name, set }: Family, role: KernelRole, verdicts: readonly Verdict[]): readonly Candidate[] | undefined {
   const all = candidatesOf(set, role);
+  // the plain sampler is looked at beside another only: nothing could take its place, and it takes software devices long to compile
+  if (role === 'sampler' && set.sampler === CHUNK_SAMPLER && verdicts.every((verdict) => verdict.role !== role)) return all;
   const isSound = ({ name: variant }: Candidate): boolean =>
     verdicts.some(
       (verdict) => verdict.family === name && verdict.role === role && verdict.variant === variant && verdict.wrong === undefined,
@@ -151,7 +153,7 @@ export function servingOf(families: readonly Family[], verdicts: readonly Verdic
 }
 
 /** The set that a model is built with. */
-export function setOf({ matmul, shrink, expand, attention, norm }: Serving): KernelSet {
+export function setOf({ matmul, shrink, expand, attention, norm, sampler }: Serving): KernelSet {
   const isServing = ({ candidates }: Serving[KernelRole], name: string | undefined): boolean =>
     candidates.some((each) => each.name === name);
   const { attentionPrefill, attentionSplit } = attention.family.set;
@@ -172,5 +174,6 @@ export function setOf({ matmul, shrink, expand, attention, norm }: Serving): Ker
     ...(attentionSplit && isServing(attention, attentionSplit.split.name) && { attentionSplit }),
     rmsNorm: norm.family.set.rmsNorm,
     ...(ropeHeads && { ropeHeads }),
+    sampler: sampler.family.set.sampler,
   };
 }

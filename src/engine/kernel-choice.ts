@@ -4,7 +4,7 @@ import { createBuffers } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { createPipelines } from '../gpu/pipelines.ts';
 import { PLAIN } from '../kernels/plain.ts';
-import { NARROW, NARROW_QUADS, type KernelSet } from '../kernels/variants.ts';
+import { CHUNK_SAMPLER, NARROW, NARROW_QUADS, type KernelSet } from '../kernels/variants.ts';
 import { halvesOn, planeTypes, type Quantization } from '../model/plane-types.ts';
 import { kernelCases, type CaseTypes } from './kernel-cases.ts';
 import { KERNEL_ROLES, type KernelCase } from './kernel-data.ts';
@@ -44,8 +44,8 @@ export async function familiesOf(
   const wide: Family = { name: 'wide', set };
   if (software || (features.subgroups === 'no' && features.f16 === 'no')) return [wide, alone, plain];
   // a device that computes wrongly with what it has beyond WGSL's core may compute right without it
-  const { matmul, rmsNorm } = wideKernels({ subgroups: 'no', f16: 'no' }, settings);
-  return [wide, { name: 'wide', set: { ...set, matmul, rmsNorm } }, alone, plain];
+  const { matmul, rmsNorm, sampler } = wideKernels({ subgroups: 'no', f16: 'no' }, settings);
+  return [wide, { name: 'wide', set: { ...set, matmul, rmsNorm, sampler } }, alone, plain];
 }
 
 /** What a model's matrices, keys and adapters will be stored as, and its heads. */
@@ -87,7 +87,8 @@ export async function chooseAmong(
   types: CaseTypes,
   store: Store | undefined,
 ): Promise<KernelChoice> {
-  const cases = kernelCases(types, 'short');
+  const cases = [...kernelCases(types, 'short')];
+  if (families[0]!.set.sampler !== CHUNK_SAMPLER) cases.push((await loadPart(() => import('./kernel-cases-sampler.ts'))).samplerCase());
   const memory = checkMemory(store);
   const key = await checkKey(gpu, families, cases);
   const started = performance.now();

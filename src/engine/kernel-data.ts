@@ -7,8 +7,8 @@ import { createPlanner, type Plan, type StepItem } from '../model/plan.ts';
 export type Words = Uint32Array<ArrayBuffer>;
 
 /** A hot kernel: what there are several variants of. */
-export type KernelRole = 'matmul' | 'shrink' | 'expand' | 'attention' | 'norm';
-export const KERNEL_ROLES: readonly KernelRole[] = ['matmul', 'shrink', 'expand', 'attention', 'norm'];
+export type KernelRole = 'matmul' | 'shrink' | 'expand' | 'attention' | 'norm' | 'sampler';
+export const KERNEL_ROLES: readonly KernelRole[] = ['matmul', 'shrink', 'expand', 'attention', 'norm', 'sampler'];
 
 /** One dispatch whose result is known. */
 export interface KernelCase {
@@ -24,6 +24,8 @@ export interface KernelCase {
   readonly buffers: Readonly<Record<string, Words>>;
   /** The buffer that it writes. */
   readonly output: string;
+  /** Of what the output is; default: f32, the same within a tolerance. `words`: u32, the same. */
+  readonly holds?: 'words';
   /** Numbers in a row of the output: an error counts against the row's largest. */
   readonly rowLength: number;
   /** What `Variant.threads` takes. */

@@ -4,11 +4,12 @@ import type { Gpu } from '../gpu/device.ts';
 import type { Kernel, Specialisation } from '../gpu/kernel.ts';
 import type { Dispatch, Pipelines } from '../gpu/pipelines.ts';
 import { record } from '../gpu/recorder.ts';
-import type { AttentionWork, KernelSet, SplitAttention, Variant } from '../kernels/variants.ts';
+import { FILTER_STAGES } from '../kernels/sampler-layout.ts';
+import type { AttentionWork, KernelSet, SamplerVariant, SplitAttention, Variant } from '../kernels/variants.ts';
 import type { AttentionCaseWork } from './kernel-cases.ts';
 import type { KernelCase, KernelRole, Words } from './kernel-data.ts';
 
-/** A way to compute a hot kernel: a variant, or two dispatches that make one. */
+/** A way to compute a hot kernel: a variant, or several dispatches that make one. */
 export interface Candidate {
   readonly role: KernelRole;
   readonly name: string;
@@ -58,6 +59,7 @@ export function candidatesOf(set: KernelSet, role: KernelRole): readonly Candida
     return set.matmul.map(({ mostRows, variant }) => single(variant, mostRows === Infinity ? 'any' : 'some', mostRows));
   }
   if (role === 'norm') return [single(set.rmsNorm, 'any')];
+  if (role === 'sampler') return [samplerCandidate(set.sampler)];
   if (role !== 'attention') {
     const one = role === 'shrink' ? set.shrinkOne : set.expandOne;
     return [single(set[role], 'any'), ...(one ? [{ ...single(one, 'some'), mostSegmentRows: 1 }] : [])];
@@ -79,6 +81,14 @@ function splitCandidate({ split, merge, mostRows }: SplitAttention): Candidate {
       { kernel: merge.kernel, threads: (work: AttentionCaseWork) => merge.threads(splitWork(work)) },
     ],
   };
+}
+
+/** All that a step with filters runs, and the merge. */
+function samplerCandidate({ name, extremes, digit, chunk, merge }: SamplerVariant): Candidate {
+  const digits = Object.values(FILTER_STAGES)
+    .flat()
+    .map((stage): Stage => ({ ...digit, binds: { stages: `stage ${stage}` } }));
+  return { role: 'sampler', name, mostRows: Infinity, serves: 'any', stages: [extremes, ...digits, chunk, merge] };
 }
 
 const isAskedFor = ({ role, mostRows, mostSegmentRows = Infinity }: Candidate, of: KernelCase): boolean =>
@@ -182,10 +192,14 @@ export const TOLERANCE = 1e-3;
 
 /** Where an output is not what the twin left, in words; undefined where it is. */
 export function differenceOf(
-  { rowLength, output }: Pick<KernelCase, 'rowLength' | 'output'>,
+  { rowLength, output, holds }: Pick<KernelCase, 'rowLength' | 'output' | 'holds'>,
   words: Words,
   twin: Words,
 ): string | undefined {
+  if (holds === 'words') {
+    const at = twin.findIndex((word, i) => words[i] !== word);
+    return at < 0 ? undefined : `${output} in row ${at} is ${words[at]}; expected ${twin[at]}`;
+  }
   const found = new Float32Array(words.buffer, words.byteOffset, words.length);
   const wanted = new Float32Array(twin.buffer, twin.byteOffset, twin.length);
   for (let row = 0; row < twin.length; row += rowLength) {

@@ -63,8 +63,8 @@ const ROLES: readonly (readonly [RegExp, Role])[] = [
   [/^add-rows/, 'sum'],
   [/^embed/, 'embed'],
   [/^softcap/, 'cap'],
-  [/^sample-chunk/, 'sample'],
-  [/^sample-/, 'none'],
+  [/sample-chunk/, 'sample'],
+  [/sample-/, 'none'],
 ];
 
 function roleOf(label: string): Role {

@@ -39,7 +39,7 @@ export interface KernelStats {
   /** The family that was asked for; `auto` is `narrow` on software devices and `wide` on others. */
   readonly wish: 'auto' | 'narrow' | 'wide' | 'plain';
   /** What computes each hot kernel, as `wide tile`; where there are several, each up to so many rows. */
-  readonly serving: Readonly<Record<'matmul' | 'shrink' | 'expand' | 'attention' | 'norm', readonly string[]>>;
+  readonly serving: Readonly<Record<'matmul' | 'shrink' | 'expand' | 'attention' | 'norm' | 'sampler', readonly string[]>>;
   /** Variants that did not compute on this device what their plain loop computes: others serve in their place. */
   readonly quarantined: readonly { readonly kernel: string; readonly family: string; readonly variant: string; readonly why: string }[];
   /** `remembered`: the same shaders were checked on the same device before. */

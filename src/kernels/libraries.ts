@@ -1,4 +1,5 @@
 import blocks from '../../shaders/lib/blocks.wgsl?raw';
+import chunks from '../../shaders/lib/chunks.wgsl?raw';
 import descriptors from '../../shaders/lib/descriptors.wgsl?raw';
 import grid from '../../shaders/lib/grid.wgsl?raw';
 import levelsIq4 from '../../shaders/lib/levels-iq4.wgsl?raw';
@@ -119,7 +120,8 @@ export const WEIGHTS: Readonly<Record<WeightType, string>> = {
 export const POOL: Readonly<Record<PoolType, string>> = { f32: poolF32, f16: poolF16 };
 export const DESCRIPTORS: string = descriptors;
 export const PHILOX: string = philox;
-export const SAMPLER: string = sampler;
+/** What every kernel of the sampler has that reads logits. */
+export const SAMPLER: readonly string[] = [sampler, chunks];
 export const SOFTCAP: string = softcap;
 /** What every attention kernel has besides what it reads keys with; the merge of splits has the second alone. */
 export const ATTENTION: readonly string[] = [softcap, window];

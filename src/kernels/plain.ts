@@ -2,7 +2,7 @@ import { plainAttention, plainAttentionThreads } from './plain-attention.ts';
 import { plainExpand, plainExpandThreads } from './plain-expand.ts';
 import { plainMatmul, plainMatmulThreads } from './plain-matmul.ts';
 import { plainShrink, plainShrinkThreads } from './plain-shrink.ts';
-import { ROW_NORM, type KernelSet } from './variants.ts';
+import { CHUNK_SAMPLER, ROW_NORM, type KernelSet } from './variants.ts';
 
 /** The simplest loop for each output: what other sets are checked against on a device, and what serves where all of them fail. */
 export const PLAIN: KernelSet = {
@@ -20,4 +20,5 @@ export const PLAIN: KernelSet = {
   expand: { name: 'plain', kernel: plainExpand, threads: ({ segments, out4 }) => plainExpandThreads(segments, out4) },
   attention: { name: 'plain', kernel: plainAttention, threads: ({ rows, kvHeads }) => plainAttentionThreads(rows, kvHeads) },
   rmsNorm: ROW_NORM,
+  sampler: CHUNK_SAMPLER,
 };

@@ -1,6 +1,9 @@
+import cuts from '../../shaders/lib/cuts.wgsl?raw';
 import source from '../../shaders/sample-digit.wgsl?raw';
 import { defineKernel } from '../gpu/kernel.ts';
-import { STEP_CONSTANTS } from './step-layout.ts';
+import { SAMPLER } from './libraries.ts';
+import { SAMPLER_CONSTANTS } from './sample-chunk.ts';
+import { FILTER_CHUNK, type SampleWork } from './sampler-layout.ts';
 
 export const sampleDigit = defineKernel({
   label: 'sample-digit',
@@ -14,16 +17,10 @@ export const sampleDigit = defineKernel({
     bins: 'read_write',
     trail: 'read_write',
   },
-  constants: [...STEP_CONSTANTS, 'VOCABULARY', 'LOGITS_STRIDE4', 'CHUNKS', 'CHUNK4'],
+  constants: SAMPLER_CONSTANTS,
+  ownConstants: { CHUNK4: FILTER_CHUNK / 4 },
+  ownLibraries: [...SAMPLER, cuts],
 });
 
-/** Tokens of one chunk of the vocabulary in sample-extremes and sample-digit. */
-export const FILTER_CHUNK = 512;
-/** Dispatches of sample-digit, in order: those that top-k needs, those that top-p needs, and the one that writes the cut. */
-export const FILTER_STAGES = { topK: [0, 1, 2], topP: [3, 4, 5], settle: 6 } as const;
-/** Words that a sampler takes in `bins` and in `trail`. */
-export const BIN_WORDS = 3 * 512;
-export const TRAIL_WORDS = 8 * 4;
-
 /** One thread per sampler and chunk. */
-export const sampleDigitThreads = (samplers: number, chunks: number): number => samplers * chunks;
+export const sampleDigitThreads = ({ samplers, vocabulary }: SampleWork): number => samplers * Math.ceil(vocabulary / FILTER_CHUNK);

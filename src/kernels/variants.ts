@@ -17,6 +17,11 @@ import { matmulRow, matmulRowThreads } from './matmul-row.ts';
 import { matmulTile, matmulTileThreads } from './matmul-tile.ts';
 import { rmsNorm, rmsNormThreads } from './rms-norm.ts';
 import type { ropeKvHeads, RopeHeadsWork } from './rope-kv-heads.ts';
+import { sampleChunk, sampleChunkThreads } from './sample-chunk.ts';
+import { sampleDigit, sampleDigitThreads } from './sample-digit.ts';
+import { sampleExtremes, sampleExtremesThreads } from './sample-extremes.ts';
+import { sampleMerge, sampleMergeThreads } from './sample-merge.ts';
+import type { SampleWork } from './sampler-layout.ts';
 
 /** One way to compute what a hot kernel computes: every variant of it binds the same buffers, takes the same constants and writes the same. */
 export interface Variant<Binding extends string, Work> {
@@ -75,6 +80,18 @@ export interface SplitAttention {
   readonly partQuads: (shape: { readonly heads: number; readonly headDim: number }) => number;
 }
 
+/** From logits to one token a sampler, in kernels that know each other's chunks of the vocabulary. Whichever it is, the bits are the same. */
+export interface SamplerVariant {
+  readonly name: string;
+  readonly chunk: SamplePart<keyof typeof sampleChunk.buffers>;
+  readonly merge: SamplePart<keyof typeof sampleMerge.buffers>;
+  /** Before them, where samplers leave tokens out. */
+  readonly extremes: SamplePart<keyof typeof sampleExtremes.buffers>;
+  readonly digit: SamplePart<keyof typeof sampleDigit.buffers>;
+}
+
+export type SamplePart<Binding extends string> = Omit<Variant<Binding, SampleWork>, 'name'>;
+
 /** A variant of each hot kernel: what a model is built with. */
 export interface KernelSet {
   /** Each serves steps of so many rows at most, the last one all others. */
@@ -95,10 +112,20 @@ export interface KernelSet {
   readonly rmsNorm: NormVariant;
   /** What turns heads whose numbers need each other, where rows are normed by `rmsNorm`; absent: one thread a head. */
   readonly ropeHeads?: RopeHeadsVariant;
+  readonly sampler: SamplerVariant;
 }
 
 /** One thread per row: the simplest loop is the narrow one, too. */
 export const ROW_NORM: NormVariant = { name: 'row', kernel: rmsNorm, threads: ({ rows }) => rmsNormThreads(rows) };
+
+/** One thread per chunk, and one that merges them: the simplest loops, too. */
+export const CHUNK_SAMPLER: SamplerVariant = {
+  name: 'chunks',
+  chunk: { kernel: sampleChunk, threads: sampleChunkThreads },
+  merge: { kernel: sampleMerge, threads: sampleMergeThreads },
+  extremes: { kernel: sampleExtremes, threads: sampleExtremesThreads },
+  digit: { kernel: sampleDigit, threads: sampleDigitThreads },
+};
 
 /** By eight distinct rows on SwiftShader; no mixed batch was timed. */
 const FULL_ROWS = 1.7;
@@ -165,6 +192,7 @@ function narrowKernels(together: keyof typeof TOGETHER): KernelSet {
       threads: ({ rows, kvHeads, group }) => prefill.threads(rows, kvHeads, group),
     },
     rmsNorm: ROW_NORM,
+    sampler: CHUNK_SAMPLER,
   };
 }
 

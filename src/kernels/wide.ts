@@ -1,10 +1,13 @@
+import pick from '../../shaders/lib/pick.wgsl?raw';
+import picksMemory from '../../shaders/lib/picks-memory.wgsl?raw';
+import picksSubgroups from '../../shaders/lib/picks-subgroups.wgsl?raw';
 import reduceMemory from '../../shaders/lib/reduce-memory.wgsl?raw';
 import reduceSubgroups from '../../shaders/lib/reduce-subgroups.wgsl?raw';
 import softmax from '../../shaders/lib/softmax.wgsl?raw';
 import stagedF16 from '../../shaders/lib/staged-f16.wgsl?raw';
 import stagedF32 from '../../shaders/lib/staged-f32.wgsl?raw';
 import type { Kernel } from '../gpu/kernel.ts';
-import type { AttentionVariant, KernelSet, MatmulVariant, NormVariant, SplitAttention } from './variants.ts';
+import type { AttentionVariant, KernelSet, MatmulVariant, NormVariant, SamplerVariant, SplitAttention } from './variants.ts';
 import { ONE_SPLIT, wideAttention, wideAttentionThreads } from './wide-attention.ts';
 import { wideAttentionMerge, wideAttentionMergeThreads } from './wide-attention-merge.ts';
 import { wideExpand, wideExpandThreads } from './wide-expand.ts';
@@ -12,6 +15,10 @@ import { wideMatmulRow, wideMatmulRowThreads } from './wide-matmul-row.ts';
 import { wideMatmulTile, wideMatmulTileThreads } from './wide-matmul-tile.ts';
 import { wideRopeKvHeads, wideRopeKvHeadsThreads } from './wide-rope-kv-heads.ts';
 import { wideRmsNorm, wideRmsNormThreads } from './wide-rms-norm.ts';
+import { wideSampleChunk, wideSampleChunkThreads } from './wide-sample-chunk.ts';
+import { wideSampleDigit, wideSampleDigitThreads } from './wide-sample-digit.ts';
+import { wideSampleExtremes, wideSampleExtremesThreads } from './wide-sample-extremes.ts';
+import { wideSampleMerge, wideSampleMergeThreads } from './wide-sample-merge.ts';
 import { wideShrink, wideShrinkThreads } from './wide-shrink.ts';
 
 /** What a device has beyond WGSL's core. */
@@ -55,6 +62,7 @@ export function wideKernels(features: WideFeatures, { precision, deterministic }
     attentionPrefill: prefill,
     rmsNorm: normForm(features),
     ropeHeads: { name: 'wide', kernel: wideRopeKvHeads, threads: wideRopeKvHeadsThreads },
+    sampler: samplerForm(features),
   } satisfies Partial<KernelSet>;
   if (deterministic === 'yes') return { ...shared, matmul: [{ mostRows: Infinity, variant: rowForm }] };
   return {
@@ -67,10 +75,20 @@ export function wideKernels(features: WideFeatures, { precision, deterministic }
   };
 }
 
-function reducing<Binding extends string>(kernel: Kernel<Binding>, { subgroups }: WideFeatures): Kernel<Binding> {
+/** What a workgroup's threads come to together: sums of theirs, or the best of their picks. */
+const TOGETHER = {
+  sums: { memory: [reduceMemory], subgroups: [reduceSubgroups] },
+  picks: { memory: [pick, picksMemory], subgroups: [pick, picksSubgroups] },
+} as const;
+
+function reducing<Binding extends string>(
+  kernel: Kernel<Binding>,
+  { subgroups }: WideFeatures,
+  what: keyof typeof TOGETHER = 'sums',
+): Kernel<Binding> {
   const { ownLibraries = [] } = kernel;
-  if (subgroups === 'no') return { ...kernel, ownLibraries: [...ownLibraries, reduceMemory] };
-  return { ...kernel, enables: ['subgroups'], ownLibraries: [...ownLibraries, reduceSubgroups] };
+  if (subgroups === 'no') return { ...kernel, ownLibraries: [...ownLibraries, ...TOGETHER[what].memory] };
+  return { ...kernel, enables: ['subgroups'], ownLibraries: [...ownLibraries, ...TOGETHER[what].subgroups] };
 }
 
 function matmulRowForm(features: WideFeatures): MatmulVariant {
@@ -89,6 +107,20 @@ function matmulTileForm(staged: 'f16' | 'f32'): MatmulVariant {
 function normForm(features: WideFeatures): NormVariant {
   const name = features.subgroups === 'yes' ? 'wide-subgroups' : 'wide';
   return { name, kernel: reducing(wideRmsNorm, features), threads: ({ rows }) => wideRmsNormThreads(rows) };
+}
+
+function samplerForm(features: WideFeatures): SamplerVariant {
+  const picking = <Binding extends string>(kernel: Kernel<Binding>): Kernel<Binding> => reducing(kernel, features, 'picks');
+  return {
+    name: features.subgroups === 'yes' ? 'wide-subgroups' : 'wide',
+    chunk: { kernel: picking(wideSampleChunk), threads: wideSampleChunkThreads },
+    merge: { kernel: picking(wideSampleMerge), threads: wideSampleMergeThreads },
+    extremes: {
+      kernel: picking(wideSampleExtremes),
+      threads: wideSampleExtremesThreads,
+    },
+    digit: { kernel: picking(wideSampleDigit), threads: wideSampleDigitThreads },
+  };
 }
 
 function attentionForm(name: string, rows: number): AttentionVariant {

@@ -1,6 +1,5 @@
 import { requireBindable, type Buffers } from '../gpu/buffers.ts';
-import { BIN_WORDS, FILTER_CHUNK, FILTER_STAGES, TRAIL_WORDS } from '../kernels/sample-digit.ts';
-import { SAMPLE_CHUNK } from '../kernels/sample-chunk.ts';
+import { BIN_WORDS, FILTER_CHUNK, FILTER_STAGES, SAMPLE_CHUNK, TRAIL_WORDS } from '../kernels/sampler-layout.ts';
 import { PAGE_TOKENS, type StepLayout } from '../kernels/step-layout.ts';
 import type { ModelConfig, Rope } from './config.ts';
 import { padded, type ModelShape } from './shape.ts';
@@ -27,14 +26,12 @@ export interface Activations {
   /** Where samplers cut the vocabulary off, and how that is found: see sample-digit.wgsl. */
   readonly filter: FilterBuffers;
   readonly best: GPUBuffer;
-  readonly chunks: number;
   readonly ids: GPUBuffer;
   /** Of each of the config's ropes: cos and sin by position, `[positions][cos | sin][dimensions / 2]`. */
   readonly ropes: readonly GPUBuffer[];
 }
 
 export interface FilterBuffers {
-  readonly chunks: number;
   readonly extremes: GPUBuffer;
   readonly bins: GPUBuffer;
   readonly trail: GPUBuffer;
@@ -45,7 +42,6 @@ export interface FilterBuffers {
 function filterBuffers(buffers: Buffers, vocabulary: number, samplers: number): FilterBuffers {
   const chunks = Math.ceil(vocabulary / FILTER_CHUNK);
   return {
-    chunks,
     extremes: buffers.storage('sampler extremes', samplers * chunks * 8),
     bins: buffers.storage('sampler bins', samplers * BIN_WORDS * 4),
     trail: buffers.storage('sampler trail', samplers * TRAIL_WORDS * 4),
@@ -100,7 +96,6 @@ export function createActivations(
     logitsStride,
     filter: filterBuffers(buffers, config.vocabSize, samplers),
     best: buffers.storage('sampler candidates', samplers * chunks * 16),
-    chunks,
     ids: buffers.storage('sampled ids', samplers * 4),
     ropes: config.ropes.map(({ dimensions }) => floats('rope', contextLength, dimensions, FEWER_POSITIONS)),
   };

@@ -68,7 +68,9 @@ describe.each([...KERNELS].map(([name, kernel]) => ({ name, kernel })))('$name',
 });
 
 test.each([...FILES.keys()].filter((name) => name.startsWith('lib/')))('%s.wgsl says all that it takes from outside', (name) => {
-  expect(namesOf([name])).toEqual(expect.arrayContaining([...undeclared(text(name))]));
+  for (const all of librarySets([name, ...fromOutside(text(name)).libraries])) {
+    expect(namesOf(all)).toEqual(expect.arrayContaining([...undeclared(all.map(text).join('\n'))]));
+  }
 });
 
 describe.each([...FILES].map(([name, source]) => ({ name, source: code(source) })))('$name.wgsl', ({ source }) => {

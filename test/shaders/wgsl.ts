@@ -21,7 +21,7 @@ export const KERNELS: ReadonlyMap<string, Kernel> = new Map(
 );
 
 /** Modules of src/kernels that declare no kernel. */
-export const OTHER_MODULES: readonly string[] = ['libraries', 'plain', 'step-layout', 'variants', 'wide'];
+export const OTHER_MODULES: readonly string[] = ['libraries', 'plain', 'sampler-layout', 'step-layout', 'variants', 'wide'];
 
 /** The text without its comments. */
 export function code(text: string): string {

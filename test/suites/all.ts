@@ -2,6 +2,7 @@ import { batchingCases } from './batching.ts';
 import { frontdeskCases } from './frontdesk.ts';
 import { kernelCases } from './kernels.ts';
 import { wideCases } from './kernels-wide.ts';
+import { wideSamplerCases } from './kernels-wide-sampler.ts';
 import { parityCases } from './parity.ts';
 import { readbackCases } from './readback.ts';
 import { stepCases } from './steps.ts';
@@ -16,6 +17,7 @@ export function allSuites(environment: Environment): Suites {
     'results on their way back': readbackCases(environment),
     'kernels against their twins': kernelCases(environment),
     'the wide family against the same twins': wideCases(environment),
+    'the wide sampler': wideSamplerCases(environment),
     'what steps keep between them': stepCases(environment),
     'parity with transformers and PEFT, exact': parityCases(environment, 'exact'),
     'parity with transformers and PEFT, half': parityCases(environment, 'half'),

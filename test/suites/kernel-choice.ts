@@ -1,5 +1,6 @@
 import { memoryStore, type Store } from '../../src/adapters/store.ts';
 import { kernelCases, type CaseTypes } from '../../src/engine/kernel-cases.ts';
+import { samplerCase } from '../../src/engine/kernel-cases-sampler.ts';
 import { checkFamilies, type Family } from '../../src/engine/kernel-check.ts';
 import { chooseAmong, familiesOf, type KernelChoice } from '../../src/engine/kernel-choice.ts';
 import { CHECKS_RECORD, forgetChecks } from '../../src/engine/kernel-memory.ts';
@@ -9,7 +10,7 @@ import type { Kernel } from '../../src/gpu/kernel.ts';
 import { createBuffers } from '../../src/gpu/buffers.ts';
 import { createPipelines } from '../../src/gpu/pipelines.ts';
 import { PLAIN } from '../../src/kernels/plain.ts';
-import { NARROW, type KernelSet, type MatmulVariant } from '../../src/kernels/variants.ts';
+import { CHUNK_SAMPLER, NARROW, type KernelSet, type MatmulVariant } from '../../src/kernels/variants.ts';
 import { LLAMA } from './adapters.ts';
 import { logGpu } from './device-log.ts';
 import { openDirectModel, promptChunk } from './direct-model.ts';
@@ -77,7 +78,7 @@ async function checkSets(provider: GpuProvider, types: CaseTypes, wish: 'narrow'
   await onGpu(provider, async (gpu) => {
     const precision = types.pool === 'f32' ? 'exact' : 'half';
     const pipelines = createPipelines(gpu.device, createBuffers(gpu.device));
-    const cases = kernelCases(types, 'full');
+    const cases = [...kernelCases(types, 'full'), samplerCase()];
     for (const deterministic of wish === 'wide' ? [false, true] : [false]) {
       const [asked] = await familiesOf(gpu, wish, { precision, deterministic });
       const started = performance.now();
@@ -118,6 +119,19 @@ async function checkBug(environment: Environment, [, find, replace, why]: (typeo
   );
   same([report.serving.shrink, report.serving.norm], [['plain'], ['wide row']], 'others');
   await checkModel(environment, kernels);
+}
+
+/** A sampler that does not look at the last chunk makes room for the narrow one. */
+async function checkSamplerBug({ gpu }: Environment): Promise<void> {
+  const { merge } = CHUNK_SAMPLER;
+  const kernel = planted(merge.kernel, 'chunk < CHUNKS', 'chunk < CHUNKS - 1u');
+  const sampler = { ...CHUNK_SAMPLER, name: 'wide', merge: { ...merge, kernel } };
+  const { kernels, report } = await choose(gpu, [family('wide', PLAIN, { sampler }), narrow(), plain()]);
+  const [only, ...others] = report.quarantined;
+  same([only?.family, only?.kernel, only?.variant, others], ['wide', 'sampler', 'wide', []], 'who is quarantined');
+  check(/ids in row \d is \d+; expected \d+/.test(only!.why), () => `it says: ${only!.why}`);
+  same(report.serving.sampler, ['narrow chunks'], 'who samples');
+  check(kernels.sampler === CHUNK_SAMPLER, () => 'another sampler serves');
 }
 
 /** The model computes with these kernels what it computes with sound ones. */
@@ -246,6 +260,7 @@ export function kernelChoiceCases(environment: Environment): Case[] {
       name: `a matmul that ${bug[0]} is quarantined, and the model answers right`,
       run: () => checkBug(environment, bug),
     })),
+    { name: 'a sampler that is wrong is quarantined, and the narrow one serves', run: on(checkSamplerBug) },
     { name: 'a variant takes over from another of its family', run: on(checkTakeover) },
     { name: 'a plain loop that is wrong is noticed, and where nothing is right the device is refused', run: on(checkPlain) },
     { name: 'a check is remembered by device and shaders, in the process and in the store', run: on(checkMemory) },

@@ -82,7 +82,7 @@ function closing(text: string, first: number): number {
 }
 
 function storedType(text: string, name: string): string {
-  const found = new RegExp(`var<storage, \\w+>\\s*${name}:\\s*array<(\\w+)>`).exec(text);
+  const found = new RegExp(`var<storage, \\w+>\\s*${name}:\\s*array<([\\w<>]+)>`).exec(text);
   check(found !== null, () => `${name} is declared by no text`);
   return found[1]!;
 }
@@ -90,7 +90,16 @@ function storedType(text: string, name: string): string {
 function bytesOf(text: string, type: string): number {
   const alias = new RegExp(`alias ${type} = ([^;]+);`).exec(text)?.[1];
   if (alias !== undefined) return bytesOf(text, alias);
-  const bytes: Readonly<Record<string, number>> = { u32: 4, f32: 4, 'atomic<u32>': 4, vec2u: 8, vec4f: 16, vec4u: 16, 'vec4<f16>': 8 };
+  const bytes: Readonly<Record<string, number>> = {
+    u32: 4,
+    f32: 4,
+    'atomic<u32>': 4,
+    vec2u: 8,
+    vec2f: 8,
+    vec4f: 16,
+    vec4u: 16,
+    'vec4<f16>': 8,
+  };
   check(type in bytes, () => `nobody knows how large ${type} is`);
   return bytes[type]!;
 }

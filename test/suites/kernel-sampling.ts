@@ -1,14 +1,13 @@
-import { COMMON, PHILOX, SAMPLER } from '../../src/kernels/libraries.ts';
-import { sampleChunk, SAMPLE_CHUNK, sampleChunkThreads } from '../../src/kernels/sample-chunk.ts';
-import { BIN_WORDS, FILTER_CHUNK, FILTER_STAGES, sampleDigit, sampleDigitThreads, TRAIL_WORDS } from '../../src/kernels/sample-digit.ts';
-import { sampleExtremes, sampleExtremesThreads } from '../../src/kernels/sample-extremes.ts';
-import { sampleMerge, sampleMergeThreads } from '../../src/kernels/sample-merge.ts';
+import { COMMON } from '../../src/kernels/libraries.ts';
+import { BIN_WORDS, FILTER_CHUNK, FILTER_STAGES, TRAIL_WORDS } from '../../src/kernels/sampler-layout.ts';
 import { IN_PROMPT, INERT, POISONED, SAMPLER_FLAGS, stepConstants, stepLayout, type StepLayout } from '../../src/kernels/step-layout.ts';
-import type { Constant } from '../../src/gpu/kernel.ts';
+import type { SamplerVariant } from '../../src/kernels/variants.ts';
+import type { Constant, Kernel } from '../../src/gpu/kernel.ts';
 import type { SampleInput, Seen } from '../reference/sample.ts';
 import { bits, checkSame, poison } from './kernel-harness.ts';
 import type { Floats, Harness, Words } from './kernel-harness.ts';
 import { flagsOf, floatBits, stepWords, type StepSampler } from './kernel-step.ts';
+import { check } from './suite.ts';
 
 export const STATE_SLOTS = 12;
 
@@ -17,6 +16,21 @@ const LAYOUT = stepLayout({ rows: 4, logitRows: 4, samplers: 32 });
 const CROWDED = stepLayout({ rows: 4, logitRows: 4, samplers: 4096 });
 
 const OPTIONS = SAMPLER_FLAGS.adjusts | SAMPLER_FLAGS.filters;
+
+/** A device, and the form of the sampler that is looked at. */
+export interface SampleHarness extends Harness {
+  readonly sampler: SamplerVariant;
+}
+
+/** Tokens of a chunk. */
+export const chunkOf = ({ label, ownConstants }: Kernel): number => {
+  const quads = ownConstants?.['CHUNK4'];
+  check(typeof quads === 'number', () => `${label} has no CHUNK4 of its own`);
+  return 4 * quads;
+};
+
+/** How many candidates a sampler has. */
+export const chunksOf = ({ chunk }: SamplerVariant, vocabulary: number): number => Math.ceil(vocabulary / chunkOf(chunk.kernel));
 
 export interface Sampling {
   readonly vocabulary: number;
@@ -38,11 +52,12 @@ export interface SamplingResult {
   readonly trail: Words;
 }
 
-/** sample-filter, sample-chunk, sample-merge. Rows of logits end in poison, as the last quad of a vocabulary may. */
-export async function runSampling(harness: Harness, sampling: Sampling): Promise<SamplingResult> {
+/** A whole sampler: extremes, digit, chunk, merge. Rows of logits end in poison, as the last quad of a vocabulary may. */
+export async function runSampling(harness: SampleHarness, sampling: Sampling): Promise<SamplingResult> {
   const { vocabulary, logits, samplers, seen = {} } = sampling;
   const stride = Math.ceil(vocabulary / 4) * 4 + 4;
-  const chunks = Math.ceil(vocabulary / SAMPLE_CHUNK);
+  const { chunk } = harness.sampler;
+  const chunks = chunksOf(harness.sampler, vocabulary);
   const layout = samplers.length > LAYOUT.limits.samplers ? CROWDED : LAYOUT;
   const step = stepWords({ samplers }, layout);
   const rows = poison((logits.length + 1) * stride, 'input');
@@ -53,15 +68,15 @@ export async function runSampling(harness: Harness, sampling: Sampling): Promise
   const trail =
     (flags & SAMPLER_FLAGS.filters) === 0 ? poison(0, 'input') : await runFilter(harness, { step, constants, rows, adjust, samplers });
   const found = await harness.run({
-    kernel: sampleChunk,
-    constants: { ...constants, CHUNKS: chunks, CHUNK4: SAMPLE_CHUNK / 4, OPTIONS: (flags & OPTIONS) !== 0 },
-    libraries: [...COMMON, SAMPLER, PHILOX],
+    kernel: chunk.kernel,
+    constants: { ...constants, OPTIONS: (flags & OPTIONS) !== 0 },
+    libraries: COMMON,
     buffers: { step, logits: rows, adjust, trail, best: poison((samplers.length + 1) * chunks * 4, 'output') },
-    threads: sampleChunkThreads(samplers.length, chunks),
+    threads: chunk.threads({ samplers: samplers.length, vocabulary }),
   });
   const behind = found.best.subarray(samplers.length * chunks * 4);
   checkSame('sample-chunk behind the last sampler', behind, poison(behind.length, 'output'));
-  const merged = await runMerge(harness, { ...sampling, layout, best: found.best, chunks, adjust });
+  const merged = await runMerge(harness, { ...sampling, layout, best: found.best, adjust });
   return { ...merged, best: found.best, trail };
 }
 
@@ -74,20 +89,21 @@ interface Filtering {
 }
 
 /** sample-extremes, then every stage of sample-digit that one of the samplers needs. */
-async function runFilter(harness: Harness, { step, constants, rows, adjust, samplers }: Filtering): Promise<Words> {
-  const chunks = Math.ceil((constants['VOCABULARY'] as number) / FILTER_CHUNK);
-  const shared = { constants: { ...constants, CHUNKS: chunks, CHUNK4: FILTER_CHUNK / 4 }, libraries: [...COMMON, SAMPLER] };
+async function runFilter(harness: SampleHarness, { step, constants, rows, adjust, samplers }: Filtering): Promise<Words> {
+  const { extremes, digit } = harness.sampler;
+  const work = { samplers: samplers.length, vocabulary: constants['VOCABULARY'] as number };
+  const shared = { constants, libraries: COMMON };
   const first = await harness.run({
     ...shared,
-    kernel: sampleExtremes,
+    kernel: extremes.kernel,
     buffers: {
       step,
       logits: rows,
       adjust,
-      extremes: poison(samplers.length * chunks * 2, 'output'),
+      extremes: poison(samplers.length * Math.ceil(work.vocabulary / FILTER_CHUNK) * 2, 'output'),
       bins: poison(samplers.length * BIN_WORDS, 'output'),
     },
-    threads: sampleExtremesThreads(samplers.length, chunks),
+    threads: extremes.threads(work),
   });
   let bins = first.bins;
   let trail = poison(samplers.length * TRAIL_WORDS, 'output');
@@ -100,9 +116,9 @@ async function runFilter(harness: Harness, { step, constants, rows, adjust, samp
   for (const stage of stages) {
     ({ bins, trail } = await harness.run({
       ...shared,
-      kernel: sampleDigit,
+      kernel: digit.kernel,
       buffers: { step, stages: Uint32Array.of(stage), logits: rows, adjust, extremes: first.extremes, bins, trail },
-      threads: sampleDigitThreads(samplers.length, chunks),
+      threads: digit.threads(work),
     }));
   }
   return trail;
@@ -111,20 +127,19 @@ async function runFilter(harness: Harness, { step, constants, rows, adjust, samp
 export interface Merging extends Pick<Sampling, 'vocabulary' | 'samplers' | 'state'> {
   readonly layout?: StepLayout;
   readonly best: Words;
-  readonly chunks: number;
   readonly adjust?: Words;
 }
 
 /** sample-merge; what is nobody's must stay. */
-export async function runMerge(harness: Harness, merging: Merging) {
-  const { vocabulary, layout = LAYOUT, best, chunks, samplers, adjust = adjustTable(vocabulary, {}) } = merging;
+export async function runMerge(harness: SampleHarness, merging: Merging) {
+  const { vocabulary, layout = LAYOUT, best, samplers, adjust = adjustTable(vocabulary, {}) } = merging;
   const before = merging.state ?? poison(STATE_SLOTS * 2, 'output');
   const found = await harness.run({
-    kernel: sampleMerge,
-    constants: { ...stepConstants(layout), VOCABULARY: vocabulary, CHUNKS: chunks },
+    kernel: harness.sampler.merge.kernel,
+    constants: { ...stepConstants(layout), VOCABULARY: vocabulary },
     libraries: COMMON,
     buffers: { step: stepWords({ samplers }, layout), best, state: before, adjust, ids: poison(samplers.length + 2, 'output') },
-    threads: sampleMergeThreads(samplers.length),
+    threads: harness.sampler.merge.threads({ samplers: samplers.length, vocabulary }),
   });
   const { ids, state } = found;
   checkSame('ids behind the last sampler', ids.subarray(samplers.length), poison(2, 'output'));

@@ -1,7 +1,7 @@
 import { adjusted, sample, type Seen } from '../reference/sample.ts';
 import { checkSame, uniform } from './kernel-harness.ts';
-import type { Floats, Harness } from './kernel-harness.ts';
-import { greedy, runSampling, scoresOf, twinInput, type Sampling } from './kernel-sampling.ts';
+import type { Floats } from './kernel-harness.ts';
+import { greedy, runSampling, scoresOf, twinInput, type SampleHarness, type Sampling } from './kernel-sampling.ts';
 import type { StepSampler } from './kernel-step.ts';
 import { check, type Case } from './suite.ts';
 
@@ -50,7 +50,7 @@ const within = (seen: Seen, vocabulary: number): Seen => ({
   bias: Object.fromEntries(Object.entries(seen.bias).filter(([token]) => Number(token) < vocabulary)),
 });
 
-async function checkPenalties(harness: Harness, vocabulary: number): Promise<void> {
+async function checkPenalties(harness: SampleHarness, vocabulary: number): Promise<void> {
   const slots = Object.keys(SEEN).map(Number);
   const seen = Object.fromEntries(slots.map((slot) => [slot, within(SEEN[slot]!, vocabulary)]));
   const logits = rowsOf(vocabulary);
@@ -98,7 +98,7 @@ function checkTwin(): void {
 }
 
 /** The largest bias and penalties that a record holds leave every score finite. */
-async function checkEnds(harness: Harness): Promise<void> {
+async function checkEnds(harness: SampleHarness): Promise<void> {
   const vocabulary = 10;
   const logits = [uniform(1)(vocabulary, 3e38), uniform(2)(vocabulary, 30)];
   const seen = Object.fromEntries(
@@ -125,8 +125,8 @@ async function checkEnds(harness: Harness): Promise<void> {
   }
 }
 
-/** Bias and penalties in sample-chunk and sample-filter, counted by sample-merge. */
-export function adjustCases(harness: () => Promise<Harness>): Case[] {
+/** Bias and penalties, counted where a token is taken. */
+export function adjustCases(harness: () => Promise<SampleHarness>): Case[] {
   const cases: Case[] = [1, 3, 255, 257, 1000].map((vocabulary) => ({
     name: `sampling from ${vocabulary} tokens with bias and penalties, alone and together`,
     run: async () => checkPenalties(await harness(), vocabulary),

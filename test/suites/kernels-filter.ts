@@ -1,10 +1,18 @@
-import { SAMPLE_CHUNK } from '../../src/kernels/sample-chunk.ts';
-import { TRAIL_WORDS } from '../../src/kernels/sample-digit.ts';
+import { TRAIL_WORDS } from '../../src/kernels/sampler-layout.ts';
 import { INERT, POISONED } from '../../src/kernels/step-layout.ts';
 import { kept, sample, type SampleInput, type SampleOptions } from '../reference/sample.ts';
 import { bits, checkSame, uniform } from './kernel-harness.ts';
-import type { Floats, Harness, Words } from './kernel-harness.ts';
-import { greedy, runSampling, scoresOf, twinInput, type Sampling, type SamplingResult } from './kernel-sampling.ts';
+import type { Floats, Words } from './kernel-harness.ts';
+import {
+  chunksOf,
+  greedy,
+  runSampling,
+  scoresOf,
+  twinInput,
+  type SampleHarness,
+  type Sampling,
+  type SamplingResult,
+} from './kernel-sampling.ts';
 import type { StepSampler } from './kernel-step.ts';
 import { check, type Case } from './suite.ts';
 
@@ -82,7 +90,7 @@ function checkDraw(what: string, input: SampleInput, found: SamplingResult, inde
   return 'decided';
 }
 
-async function checkOptions(harness: Harness, vocabulary: number, rows: readonly Floats[], seed: number, most = 16): Promise<void> {
+async function checkOptions(harness: SampleHarness, vocabulary: number, rows: readonly Floats[], seed: number, most = 16): Promise<void> {
   const samplers = samplersOf(rows.length, seed).slice(-most);
   const sampling: Sampling = { vocabulary, logits: rows, samplers };
   const found = await runSampling(harness, sampling);
@@ -98,13 +106,13 @@ async function checkOptions(harness: Harness, vocabulary: number, rows: readonly
 const steps = (vocabulary: number, seed: number, values: number): Floats =>
   uniform(seed)(vocabulary, values).map((value) => Math.round(value));
 
-async function checkVocabulary(harness: Harness, vocabulary: number): Promise<void> {
+async function checkVocabulary(harness: SampleHarness, vocabulary: number): Promise<void> {
   const peaked = uniform(3)(vocabulary, 2).map((value) => value ** 5);
   await checkOptions(harness, vocabulary, [uniform(vocabulary)(vocabulary, 6), peaked, uniform(4)(vocabulary, 0.5)], 1);
   await checkOptions(harness, vocabulary, [uniform(7)(vocabulary, 20), uniform(8)(vocabulary, 3)], 4);
 }
 
-async function checkTies(harness: Harness): Promise<void> {
+async function checkTies(harness: SampleHarness): Promise<void> {
   for (const vocabulary of [3, 255, 1000]) {
     const equal = new Float32Array(vocabulary).fill(-2.5);
     await checkOptions(harness, vocabulary, [steps(vocabulary, 1, 2), steps(vocabulary, 2, 9), equal], 2);
@@ -112,7 +120,7 @@ async function checkTies(harness: Harness): Promise<void> {
 }
 
 /** Ties with the last of the likeliest k stay, and are drawn. */
-async function checkTiedDraws(harness: Harness): Promise<void> {
+async function checkTiedDraws(harness: SampleHarness): Promise<void> {
   const logits = Float32Array.of(1, 5, 3, 3, 0, 3, 5, -0, 0);
   const draws = 400;
   const options: readonly (readonly [SampleOptions, readonly number[]])[] = [
@@ -133,7 +141,7 @@ async function checkTiedDraws(harness: Harness): Promise<void> {
 }
 
 /** How often each token is drawn, against its probability: Pearson's chi-square stays below its mean and five deviations. */
-async function checkMass(harness: Harness): Promise<void> {
+async function checkMass(harness: SampleHarness): Promise<void> {
   const logits = Float32Array.of(0.3, -1, 2, 1.5, 0, 1.9, -4, 1, 0.5, -0.5, 1.2);
   const draws = 1000;
   const mixed: readonly SampleOptions[] = [{}, { topK: 4 }, { topP: 0.7 }, { topK: 6, topP: 0.9, minP: 0.1 }];
@@ -166,7 +174,7 @@ async function checkMass(harness: Harness): Promise<void> {
 }
 
 /** A sampler beside others, with options and without, draws what it draws alone, from the same bits. */
-async function checkBeside(harness: Harness): Promise<void> {
+async function checkBeside(harness: SampleHarness): Promise<void> {
   const vocabulary = 1000;
   const logits = [uniform(1)(vocabulary, 5), uniform(2)(vocabulary, 2), uniform(3)(vocabulary, 1)];
   const seen = { 4: { prompt: [1, 2, 3], generated: [7, 7, 8], bias: { 5: 3, 900: -2 } } };
@@ -174,7 +182,7 @@ async function checkBeside(harness: Harness): Promise<void> {
   const plain: StepSampler = { ...greedy(1, 5), inverseTemperature: Math.fround(1.1), seed: [9, 1], position: 3 };
   const samplers: StepSampler[] = [greedy(0, 6), plain, ...samplersOf(3, 3).slice(5, 14), { ...plain, ...adjusting, topP: 0.9, topK: 30 }];
   const together = await runSampling(harness, { vocabulary, logits, samplers, seen });
-  const chunks = Math.ceil(vocabulary / SAMPLE_CHUNK);
+  const chunks = chunksOf(harness.sampler, vocabulary);
   for (const [i, sampler] of samplers.entries()) {
     const alone = await runSampling(harness, { vocabulary, logits, samplers: [sampler], seen });
     checkSame(`token of sampler ${i} alone`, alone.ids.subarray(0, 1), together.ids.subarray(i, i + 1));
@@ -187,7 +195,7 @@ async function checkBeside(harness: Harness): Promise<void> {
 }
 
 /** Numbers at the ends of f32, and rows that are not finite: what is finite gives a token, what is not fails alone. */
-async function checkEnds(harness: Harness): Promise<void> {
+async function checkEnds(harness: SampleHarness): Promise<void> {
   const vocabulary = 257;
   const huge = uniform(5)(vocabulary, 3.4e38);
   const nearly = uniform(6)(vocabulary, 1).map((value) => Math.fround(7 + value * 1e-6));
@@ -207,13 +215,14 @@ async function checkEnds(harness: Harness): Promise<void> {
       const where = `row ${logitRow}, 1 / temperature ${inverseTemperature}, sampler ${i}`;
       if (logitRow === 3) checkSame(where, [ids[i]!], [POISONED]);
       else check(ids[i]! < vocabulary, () => `${where}: id ${ids[i]}`);
-      for (const score of scoresOf(best, i, 2)) check(Number.isFinite(score) || logitRow === 3, () => `${where}: a score of ${score}`);
+      for (const score of scoresOf(best, i, chunksOf(harness.sampler, vocabulary)))
+        check(Number.isFinite(score) || logitRow === 3, () => `${where}: a score of ${score}`);
     }
   }
 }
 
 /** The sequence's row of the state decides, and whether its token was given. */
-async function checkDone(harness: Harness): Promise<void> {
+async function checkDone(harness: SampleHarness): Promise<void> {
   const logits = [Float32Array.of(0, 3, 1, 2), Float32Array.of(4, 0, 0, 0)];
   const samplers: StepSampler[] = [
     { ...greedy(0, 0), token: 'state' },
@@ -232,13 +241,13 @@ async function checkDone(harness: Harness): Promise<void> {
   checkSame('counts of slots 6 and 7', [adjust[(6 * 4 + 1) * 2]!, adjust[(7 * 4 + 1) * 2]!], [0, 1]);
 }
 
-/** sample-extremes and sample-digit, and what sample-chunk and sample-merge make of it. */
-export function filterCases(harness: () => Promise<Harness>): Case[] {
+/** Samplers that leave tokens out. */
+export function filterCases(harness: () => Promise<SampleHarness>): Case[] {
   const cases: Case[] = [1, 3, 255, 257, 1000].map((vocabulary) => ({
     name: `sampling from ${vocabulary} tokens by top-k, top-p and min-p, alone and together`,
     run: async () => checkVocabulary(await harness(), vocabulary),
   }));
-  const add = (name: string, run: (device: Harness) => Promise<void>): void => {
+  const add = (name: string, run: (device: SampleHarness) => Promise<void>): void => {
     cases.push({ name, run: async () => run(await harness()) });
   };
   add('sampling from 49152 tokens by top-k, top-p and min-p', (device) => {

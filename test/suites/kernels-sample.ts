@@ -1,13 +1,12 @@
 import { defineKernel } from '../../src/gpu/kernel.ts';
 import { PHILOX } from '../../src/kernels/libraries.ts';
-import { SAMPLE_CHUNK } from '../../src/kernels/sample-chunk.ts';
 import { POISONED } from '../../src/kernels/step-layout.ts';
 import gridLibrary from '../../shaders/lib/grid.wgsl?raw';
 import { philox, PHILOX_ANSWERS } from '../reference/philox.ts';
 import { gumbel, sample } from '../reference/sample.ts';
 import { bits, checkSame, poison, uniform } from './kernel-harness.ts';
 import type { Floats, Harness } from './kernel-harness.ts';
-import { greedy, runMerge, runSampling, scoresOf, STATE_SLOTS } from './kernel-sampling.ts';
+import { chunkOf, chunksOf, greedy, runMerge, runSampling, scoresOf, STATE_SLOTS, type SampleHarness } from './kernel-sampling.ts';
 import { floatBits, type StepSampler } from './kernel-step.ts';
 import gridProbe from './probes/grid.wgsl?raw';
 import philoxProbe from './probes/philox.wgsl?raw';
@@ -20,7 +19,7 @@ function tied(vocabulary: number, best: readonly number[], seed: number): Floats
   return values;
 }
 
-async function checkGreedy(harness: Harness, vocabulary: number): Promise<void> {
+async function checkGreedy(harness: SampleHarness, vocabulary: number): Promise<void> {
   const last = vocabulary - 1;
   const tops = [[0, last], [last], [2, 3, 5], [last - 1, last], [255, 256].filter((token) => token < vocabulary), []];
   const logits = tops.map((best, i) => tied(vocabulary, best, i));
@@ -32,7 +31,7 @@ async function checkGreedy(harness: Harness, vocabulary: number): Promise<void> 
   }
 }
 
-async function checkPoison(harness: Harness, inverseTemperature: number): Promise<void> {
+async function checkPoison(harness: SampleHarness, inverseTemperature: number): Promise<void> {
   const vocabulary = 1003;
   const bad = [0x7fc00000, 0x7f800001, 0x7f800000, 0xff800000, 0xffffffff];
   const places = [0, 1002, 517, 255, 256];
@@ -53,21 +52,23 @@ async function checkPoison(harness: Harness, inverseTemperature: number): Promis
 /** Score bits, token and poison of one chunk. */
 const candidate = (score: number, token: number, poisoned: number): number[] => [floatBits(score), token, poisoned, 0];
 
-async function checkMerge(harness: Harness): Promise<void> {
+async function checkMerge(harness: SampleHarness): Promise<void> {
   const samplers = [greedy(0, 3), greedy(1, 0), greedy(2, 9), greedy(3, 4)];
   const best = poison(5 * 3 * 4, 'output');
+  const each = chunkOf(harness.sampler.chunk.kernel);
+  const [first, second, third] = [7, each + 44, 2 * each + 88];
   const rows = [
-    [candidate(-2, 7, 0), candidate(-1, 300, 0), candidate(-1, 600, 0)], // a tie goes to the earlier chunk
-    [candidate(-1, 7, 0), candidate(-1.5, 300, 0), candidate(-3, 600, 0)],
-    [candidate(1, 7, 0), candidate(2, 300, 0), candidate(1e30, 600, 0)],
-    [candidate(1, 7, 0), candidate(2, 300, 0), candidate(-5, 600, 1)],
+    [candidate(-2, first, 0), candidate(-1, second, 0), candidate(-1, third, 0)], // a tie goes to the earlier chunk
+    [candidate(-1, first, 0), candidate(-1.5, second, 0), candidate(-3, third, 0)],
+    [candidate(1, first, 0), candidate(2, second, 0), candidate(1e30, third, 0)],
+    [candidate(1, first, 0), candidate(2, second, 0), candidate(-5, third, 1)],
   ];
   best.set(rows.flat(2));
-  const { ids } = await runMerge(harness, { vocabulary: 700, samplers, best, chunks: 3 });
-  checkSame('merged tokens', ids.subarray(0, 4), [300, 7, 600, POISONED]);
+  const { ids } = await runMerge(harness, { vocabulary: third + 100, samplers, best });
+  checkSame('merged tokens', ids.subarray(0, 4), [second, first, third, POISONED]);
 }
 
-async function checkTemperature(harness: Harness): Promise<void> {
+async function checkTemperature(harness: SampleHarness): Promise<void> {
   const vocabulary = 1003;
   const logits = [uniform(1)(vocabulary, 4), uniform(2)(vocabulary, 1), new Float32Array(vocabulary)];
   const samplers: StepSampler[] = [];
@@ -87,7 +88,7 @@ async function checkTemperature(harness: Harness): Promise<void> {
   check(expected.filter(({ margin }) => margin > 1e-4).length > 8, () => 'the margins of this test are too small to decide');
   for (const [i, { token, score, margin }] of expected.entries()) {
     if (margin > 1e-4) checkSame(`sampler ${i}, margin ${margin}`, [ids[i]!], [token]);
-    const found = Math.max(...scoresOf(best, i, Math.ceil(vocabulary / SAMPLE_CHUNK)));
+    const found = Math.max(...scoresOf(best, i, chunksOf(harness.sampler, vocabulary)));
     check(Math.abs(found - score) < 1e-4, () => `sampler ${i}: best score ${found}, expected ${score}`);
   }
   check(new Set(ids.subarray(0, 9)).size > 5, () => `nine draws gave ${[...ids.subarray(0, 9)].join()}`);
@@ -102,7 +103,7 @@ const EXTREMES = [
   { seed: 75_465, step: 0 },
 ];
 
-async function checkExtremes(harness: Harness): Promise<void> {
+async function checkExtremes(harness: SampleHarness): Promise<void> {
   const samplers = EXTREMES.map(({ seed }, i): StepSampler => ({ ...greedy(0, i), inverseTemperature: 1, seed: [seed, 0] }));
   const { best } = await runSampling(harness, { vocabulary: 1, logits: [Float32Array.of(0)], samplers });
   for (const [i, { seed, step }] of EXTREMES.entries()) {
@@ -149,21 +150,27 @@ async function checkGrid(harness: Harness): Promise<void> {
   checkSame('invocations of each index', (await harness.run(launch)).counts, expected);
 }
 
-/** sample-chunk, sample-merge, and the libraries that they and all kernels share. */
-export function sampleCases(harness: () => Promise<Harness>): Case[] {
+/** What samplers and all kernels share. */
+export function libraryCases(harness: () => Promise<Harness>): Case[] {
+  return [
+    { name: 'Philox words are those of Random123', run: async () => checkPhilox(await harness()) },
+    { name: 'grids that are folded over y run every index once', run: async () => checkGrid(await harness()) },
+  ];
+}
+
+/** Samplers that look at every token. */
+export function sampleCases(harness: () => Promise<SampleHarness>): Case[] {
   const cases: Case[] = [1, 3, 100, 256, 257, 1003].map((vocabulary) => ({
     name: `greedy sampling from ${vocabulary}: ties go to the lowest id`,
     run: async () => checkGreedy(await harness(), vocabulary),
   }));
-  const add = (name: string, run: (device: Harness) => Promise<void>): void => {
+  const add = (name: string, run: (device: SampleHarness) => Promise<void>): void => {
     cases.push({ name, run: async () => run(await harness()) });
   };
   add('greedy sampling: what is not finite poisons its own row alone', (device) => checkPoison(device, 0));
   add('temperature sampling: what is not finite poisons its own row alone', (device) => checkPoison(device, 1));
-  add('sample-merge takes the best candidate, the earlier of two', checkMerge);
+  add('merging takes the best candidate, the earlier of two', checkMerge);
   add('temperature sampling takes the token of the largest Gumbel score', checkTemperature);
   add('Gumbel noise is finite for the largest and smallest uniform numbers', checkExtremes);
-  add('Philox words are those of Random123', checkPhilox);
-  add('grids that are folded over y run every index once', checkGrid);
   return cases;
 }

@@ -2,7 +2,14 @@ import type { DoctorReport } from '../../src/engine/doctor-report.ts';
 
 /** A report of a device on which all is well but for what is given. */
 export function report(more: Partial<DoctorReport> = {}): DoctorReport {
-  const serving = { matmul: ['narrow tile'], shrink: ['narrow'], expand: ['narrow'], attention: ['narrow'], norm: ['narrow row'] };
+  const serving = {
+    matmul: ['narrow tile'],
+    shrink: ['narrow'],
+    expand: ['narrow'],
+    attention: ['narrow'],
+    norm: ['narrow row'],
+    sampler: ['narrow chunks'],
+  };
   return {
     version: 1,
     at: '2026-01-02T03:04:05.000Z',

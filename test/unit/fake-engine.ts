@@ -137,7 +137,14 @@ const STATS: Stats = {
   precision: 'exact',
   kernels: {
     wish: 'auto',
-    serving: { matmul: ['narrow tile'], shrink: ['narrow'], expand: ['narrow'], attention: ['narrow'], norm: ['narrow row'] },
+    serving: {
+      matmul: ['narrow tile'],
+      shrink: ['narrow'],
+      expand: ['narrow'],
+      attention: ['narrow'],
+      norm: ['narrow row'],
+      sampler: ['narrow chunks'],
+    },
     quarantined: [],
     check: 'remembered',
     checkMs: 1,

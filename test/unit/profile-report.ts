@@ -10,7 +10,7 @@ export function profileReport(more: Partial<ProfileReport> = {}): ProfileReport 
     device: { name: 'acme chip', software: false, info: { vendor: 'acme' } },
     model: 'small',
     precision: 'half',
-    serving: { matmul: names, shrink: names, expand: names, attention: names, norm: names },
+    serving: { matmul: names, shrink: names, expand: names, attention: names, norm: names, sampler: names },
     adapters: 2,
     clock: 'timestamps',
     ceilings: { launchMs: 0.002, gflops: 12_345.6, gigabytesPerSecond: 456.7, gigaloadsPerSecond: 89.12 },
