@@ -25,7 +25,10 @@ export async function buildForward(parts: ForwardParts): Promise<Launch[]> {
   const way = around ? 'scratch' : 'add';
   const launches: Promise<Launch | readonly Launch[]>[] = [];
   // all are asked for before any is waited for: a device compiles several kernels at once
-  const add = (...more: typeof launches): void => void launches.push(...more);
+  const add = (...more: typeof launches): void => {
+    for (const each of more) each.catch(() => undefined); // it is waited for below, unless something is thrown before
+    launches.push(...more);
+  };
 
   add(embedLaunches(parts));
   if ((parts.traits & APART) !== 0) add(ownParts().then(({ ownEmbeddings }) => ownEmbeddings(parts)));

@@ -6,6 +6,8 @@ import { createRandom, type Random } from './core-random.ts';
 import { answer, dropped, open, type Opened } from './tiers-harness.ts';
 
 const HISTORIES = process.env['WEBLORA_SLOW'] ? 200 : 8;
+/** Nothing waits for so long, however busy the machine is. */
+const SETTLE_MS = 60_000;
 /** The last two are known to `resolve` alone, where there is one. */
 const IDS = ['a', 'b', 'c', 'd', 'e', 'y', 'z'];
 /** What a call may end in; anything else, such as a TypeError, is a mistake of ours. */
@@ -150,8 +152,9 @@ async function live(seed: number, answers: readonly number[]): Promise<void> {
     else if (random.chance(0.5)) await Promise.resolve();
   }
   if (random.chance(0.2)) follow('close', engine.close());
-  for (const until = Date.now() + 5000; calls.open.size > 0 && Date.now() < until;) await pause(2);
-  expect([...calls.open], `history ${seed}: never settled`).toEqual([]);
+  for (const until = Date.now() + SETTLE_MS; calls.open.size > 0 && Date.now() < until;) await pause(2);
+  const state = calls.open.size > 0 ? JSON.stringify(await engine.engine.stats().catch(String)) : '';
+  expect([...calls.open], `history ${seed}: never settled; ${state}`).toEqual([]);
   expect(calls.wrong, `history ${seed}`).toEqual([]);
   const left = await engine.engine.stats().catch(() => undefined);
   if (left) {
