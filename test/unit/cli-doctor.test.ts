@@ -32,7 +32,9 @@ describe('weblora doctor', () => {
       'acme chip; v20\nfeatures: subgroups\nlimits: 128 MiB a binding, 256 MiB a buffer, 16384 bytes a workgroup\n',
     );
     expect(written.out).toContain('1 variants checked against plain loops, all of them sound\n');
-    expect(written.out).toContain('serving in half: matmul narrow tile; shrink narrow; expand narrow; attention narrow; norm narrow row\n');
+    expect(written.out).toContain(
+      'serving in half: matmul narrow tile; shrink narrow; expand narrow; attention narrow; norm narrow row; sampler narrow chunks\n',
+    );
     expect(written.out).toMatch(
       / {2}matmul: f16, 8 rows\n {4}wide row +0\.125 \(0\.100 to 0\.200\)\n {4}plain +1\.000 \(0\.900 to 1\.500\)\n/,
     );
