@@ -3,8 +3,15 @@ import { noEnvironment } from '../suites/all.ts';
 import { openHarness, urlOf, type Harness, type OpenPage } from './harness.ts';
 import { browserSuites } from './suites-run.ts';
 
-/** The same Dawn, driver and shaders as in Node, where these run: they go through nothing else that a browser has a part in. */
-const NODE_IS_ENOUGH: readonly string[] = ['parity with transformers and PEFT, half', 'the same logits in any batch'];
+/**
+ * The same Dawn, driver and shaders as in Node, where these run: they go through nothing else that a browser has a part in. Every variant
+ * of a kernel is compared with its plain loop here, too, by the doctor's page.
+ */
+const NODE_IS_ENOUGH: readonly string[] = [
+  'kernels against their twins',
+  'parity with transformers and PEFT, half',
+  'the same logits in any batch',
+];
 
 /** For 33 answers of a real model on a software device that has other things to do. */
 const LONG = 7_200_000;
