@@ -24,7 +24,8 @@ export interface Verdict {
 
 /**
  * Runs families, the preferred one first and the plain loops among them, until every hot kernel has variants that compute what their
- * plain twin computes on the same device; families of one name are next to each other. The plain twins are held to loops on the CPU first; where one is wrong there, the loop takes its place as the twin.
+ * plain twin computes on the same device; families of one name are next to each other. The plain twins are held to loops on the CPU
+ * first; where one is wrong there, the loop takes its place as the twin.
  * @throws WebLoraError `device_lost`, `out_of_memory`.
  */
 export async function checkFamilies(

@@ -1,6 +1,9 @@
-interface Waiting {
-  readonly acts: Set<() => void>;
-  readonly heard: () => void;
+/** Those who wait for one signal, and its listener. */
+class Waiting extends Set<() => void> {
+  handleEvent(): void {
+    for (const act of this) act();
+    this.clear();
+  }
 }
 
 const waiting = new WeakMap<AbortSignal, Waiting>();
@@ -10,25 +13,12 @@ const waiting = new WeakMap<AbortSignal, Waiting>();
  * an app may give one to a hundred requests, and Node takes more than ten listeners for a leak and says so.
  */
 export function onAbort(signal: AbortSignal, act: () => void): () => void {
-  const known = waiting.get(signal) ?? listen(signal);
-  known.acts.add(act);
+  const all = waiting.get(signal) ?? new Waiting();
+  waiting.set(signal, all);
+  if (all.size === 0) signal.addEventListener('abort', all, { once: true });
+  all.add(act);
   return () => {
-    known.acts.delete(act);
-    if (known.acts.size > 0) return;
     // while it listens, a signal that was made of a long-lived one lives as long as that
-    signal.removeEventListener('abort', known.heard);
-    if (waiting.get(signal) === known) waiting.delete(signal);
+    if (all.delete(act) && all.size === 0) signal.removeEventListener('abort', all);
   };
-}
-
-function listen(signal: AbortSignal): Waiting {
-  const acts = new Set<() => void>();
-  const heard = (): void => {
-    waiting.delete(signal);
-    for (const act of acts) act();
-  };
-  const made = { acts, heard };
-  signal.addEventListener('abort', heard, { once: true });
-  waiting.set(signal, made);
-  return made;
 }

@@ -99,8 +99,8 @@ export function isSplitIn(plan: Pick<Plan, 'rows' | 'sequences'>, { splits, work
 
 /**
  * Attention with its keys split. What the splits come to lies in the buffer of gate and up, which nothing else uses between the
- * projections before and after: as many splits as it has room for, for few rows; with more rows, fewer keys. Undefined where the kernels do not split, or there is no room. A window is cut from the split of its
- * first key on: few splits, however long the context.
+ * projections before and after: as many splits as it has room for, for few rows; with more rows, fewer keys. Undefined where the kernels
+ * do not split, or there is no room. A window is cut from the split of its first key on: few splits, however long the context.
  */
 async function splitForm(parts: ForwardParts, layer: number) {
   const { pipelines, kernels, config, activations: a, pool } = parts;

@@ -25,9 +25,9 @@ export async function buildForward(parts: ForwardParts): Promise<Launch[]> {
   const way = around ? 'scratch' : 'add';
   const launches: Promise<Launch | readonly Launch[]>[] = [];
   // all are asked for before any is waited for: a device compiles several kernels at once
-  const add = (...more: typeof launches): void => {
-    for (const each of more) each.catch(() => undefined); // it is waited for below, unless something is thrown before
-    launches.push(...more);
+  const add = (some: (typeof launches)[number]): void => {
+    some.catch(() => undefined); // it is waited for below, unless something is thrown before
+    launches.push(some);
   };
 
   add(embedLaunches(parts));

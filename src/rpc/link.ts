@@ -2,6 +2,7 @@ import { releaseProxy, wrap } from 'comlink';
 import { requireSignal } from '../engine/option-checks.ts';
 import type { Progress } from '../engine/types.ts';
 import { WebLoraError } from '../errors.ts';
+import { onAbort } from '../formats/on-abort.ts';
 import { watchWorker } from './alive.ts';
 import { fromWire, toWire } from './errors.ts';
 import { greet } from './greet.ts';
@@ -60,12 +61,8 @@ export async function openLink(worker: WorkerLike, resolve: Resolve, signal: Abo
   requireSignal(signal);
   signal?.throwIfAborted();
   let gone: (error: WebLoraError) => void = () => undefined;
-  let abort: () => void = () => undefined;
-  const lost = new Promise<never>((_, reject) => {
-    gone = reject;
-    abort = () => reject(signal?.reason);
-  });
-  signal?.addEventListener('abort', abort);
+  const lost = new Promise<never>((_, reject) => (gone = reject));
+  const forget = signal && onAbort(signal, () => gone(signal.reason as WebLoraError)); // or whatever else the caller aborts with
   const alive = watchWorker(worker, (error) => gone(error));
   const greeting = greet(worker);
   try {
@@ -80,7 +77,7 @@ export async function openLink(worker: WorkerLike, resolve: Resolve, signal: Abo
     throw error;
   } finally {
     greeting.stop();
-    signal?.removeEventListener('abort', abort);
+    forget?.();
   }
 }
 
@@ -160,10 +157,10 @@ function openCall(
   abort: (reason: unknown) => void,
   reject: (error: unknown) => void,
 ): Open {
-  const aborted = (): void => abort(signal?.reason);
+  const stay = signal && onAbort(signal, () => abort(signal.reason));
   const forget = (): void => {
     open.delete(id);
-    signal?.removeEventListener('abort', aborted);
+    stay?.();
   };
   const call: Open = {
     reason: undefined,
@@ -175,7 +172,6 @@ function openCall(
     },
     forget,
   };
-  signal?.addEventListener('abort', aborted);
   open.set(id, call);
   return call;
 }

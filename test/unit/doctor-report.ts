@@ -1,15 +1,18 @@
 import type { DoctorReport } from '../../src/engine/doctor-report.ts';
+import type { KernelStats } from '../../src/engine/report-types.ts';
+
+/** What an engine on a device without a GPU says of its kernels. */
+export const SERVING: KernelStats['serving'] = {
+  matmul: ['narrow tile'],
+  shrink: ['narrow'],
+  expand: ['narrow'],
+  attention: ['narrow'],
+  norm: ['narrow row'],
+  sampler: ['narrow chunks'],
+};
 
 /** A report of a device on which all is well but for what is given. */
 export function report(more: Partial<DoctorReport> = {}): DoctorReport {
-  const serving = {
-    matmul: ['narrow tile'],
-    shrink: ['narrow'],
-    expand: ['narrow'],
-    attention: ['narrow'],
-    norm: ['narrow row'],
-    sampler: ['narrow chunks'],
-  };
   return {
     version: 1,
     at: '2026-01-02T03:04:05.000Z',
@@ -21,7 +24,7 @@ export function report(more: Partial<DoctorReport> = {}): DoctorReport {
       features: ['subgroups'],
       limits: { maxStorageBufferBindingSize: 2 ** 27, maxBufferSize: 2 ** 28, maxComputeWorkgroupStorageSize: 16_384 },
     },
-    serving: { exact: serving, half: serving },
+    serving: { exact: SERVING, half: SERVING },
     checks: [{ precision: 'exact', kernel: 'matmul', family: 'narrow', variant: 'tile' }],
     clock: 'timestamps',
     timings: [

@@ -17,6 +17,7 @@ import type {
 import { WebLoraError } from '../../src/errors.ts';
 import type { Tokenizer } from '../../src/text/tokenizer.ts';
 import { llamaConfig } from '../suites/llama-config.ts';
+import { SERVING } from './doctor-report.ts';
 
 export const END = 256;
 const USER = 257;
@@ -137,14 +138,7 @@ const STATS: Stats = {
   precision: 'exact',
   kernels: {
     wish: 'auto',
-    serving: {
-      matmul: ['narrow tile'],
-      shrink: ['narrow'],
-      expand: ['narrow'],
-      attention: ['narrow'],
-      norm: ['narrow row'],
-      sampler: ['narrow chunks'],
-    },
+    serving: SERVING,
     quarantined: [],
     check: 'remembered',
     checkMs: 1,

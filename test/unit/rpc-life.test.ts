@@ -183,3 +183,14 @@ describe('a worker that is lost', () => {
     await (await connect(worker, { model: 'm' })).close();
   });
 });
+
+test('many calls wait on one signal', async () => {
+  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+  const { engine } = await connected(player());
+  const controller = new AbortController();
+  const calls = Array.from({ length: 30 }, () => engine.generate('hi', { signal: controller.signal }).result());
+  controller.abort('enough');
+  for (const outcome of await Promise.allSettled(calls)) expect(outcome).toEqual({ status: 'rejected', reason: 'enough' });
+  expect(warned).not.toHaveBeenCalled();
+  warned.mockRestore();
+});
