@@ -10,6 +10,7 @@
 // An inert row attends to nothing: its output is zero.
 // WINDOW (0: none) is how many positions a row sees, its own included. What lies before the first key of the thread is not read, page
 // numbers included: pages out of every window are somebody else's. CAP (0: none) is a soft cap on scores (lib/softcap).
+// Loops test at their end, as in lora-shrink.
 // From outside: KV_HEADS, GROUP, QKV_STRIDE4, OUT_STRIDE4, PAGES_PER_ROW, SCALE, CAP, ROWS, MOST; lib/step, lib/state, lib/grid,
 // lib/softcap, lib/window, lib/keys-*, lib/pool-*.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
@@ -149,7 +150,8 @@ fn attend(first: u32, run: Run, kv_head: u32, lane: u32) {
   var q7 = query_at(first + 7u, run, kv_head);
   let last = run.position + run.count - 1u;
   let begin = first_key(run.position);
-  for (var key = begin / PAGE_TOKENS * PAGE_TOKENS; key <= last; key += PAGE_TOKENS) {
+  var key = begin / PAGE_TOKENS * PAGE_TOKENS;
+  loop {
     let page = blocks[run.block_row * PAGES_PER_ROW + key / PAGE_TOKENS];
     let start = (page * 2u * KV_HEADS + kv_head) * PAGE_TOKENS * DIM4;
     let least = max(begin, key) - key;
@@ -165,7 +167,8 @@ fn attend(first: u32, run: Run, kv_head: u32, lane: u32) {
     var s5 = Scores();
     var s6 = Scores();
     var s7 = Scores();
-    for (var i = 0u; i < DIM4; i++) {
+    var i = 0u;
+    loop {
       let k = Keys(four(a, i), four(b, i), four(c, i), four(d, i));
       s0 = score(s0, qkv[q0.at + i], k);
       if (QUERIES > 1u) { s1 = score(s1, qkv[q1.at + i], k); }
@@ -175,6 +178,7 @@ fn attend(first: u32, run: Run, kv_head: u32, lane: u32) {
       if (QUERIES > 5u) { s5 = score(s5, qkv[q5.at + i], k); }
       if (QUERIES > 6u) { s6 = score(s6, qkv[q6.at + i], k); }
       if (QUERIES > 7u) { s7 = score(s7, qkv[q7.at + i], k); }
+      continuing { i++; break if i >= DIM4; }
     }
     s0 = mask(q0, s0, key); q0 = meet(q0, s0); s0 = weights(s0, q0.maximum); q0 = summed(q0, s0);
     if (QUERIES > 1u) { s1 = mask(q1, s1, key); q1 = meet(q1, s1); s1 = weights(s1, q1.maximum); q1 = summed(q1, s1); }
@@ -184,7 +188,8 @@ fn attend(first: u32, run: Run, kv_head: u32, lane: u32) {
     if (QUERIES > 5u) { s5 = mask(q5, s5, key); q5 = meet(q5, s5); s5 = weights(s5, q5.maximum); q5 = summed(q5, s5); }
     if (QUERIES > 6u) { s6 = mask(q6, s6, key); q6 = meet(q6, s6); s6 = weights(s6, q6.maximum); q6 = summed(q6, s6); }
     if (QUERIES > 7u) { s7 = mask(q7, s7, key); q7 = meet(q7, s7); s7 = weights(s7, q7.maximum); q7 = summed(q7, s7); }
-    for (var i = 0u; i < DIM4; i++) {
+    i = 0u;
+    loop {
       let va = cleaned_four(a, VALUES + i, key, lane);
       let vb = cleaned_four(b, VALUES + i, key + 4u, lane);
       let vc = cleaned_four(c, VALUES + i, key + 8u, lane);
@@ -198,7 +203,9 @@ fn attend(first: u32, run: Run, kv_head: u32, lane: u32) {
       if (QUERIES > 5u) { merge(5u * DIM4 + i, q5, s5, v); }
       if (QUERIES > 6u) { merge(6u * DIM4 + i, q6, s6, v); }
       if (QUERIES > 7u) { merge(7u * DIM4 + i, q7, s7, v); }
+      continuing { i++; break if i >= DIM4; }
     }
+    continuing { key += PAGE_TOKENS; break if key > last; }
   }
   spoiled_from = least_of_sharing(spoiled_from);
   if (WINDOW > 0u) { spoiled_to = least_of_sharing(spoiled_to); }
@@ -230,9 +237,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
   let end = (min(first + QUERIES * LANES, all) - 1u) / GROUP + 1u;
   let lane = local % LANES;
   let own = first + lane * QUERIES;
-  for (var row = first / GROUP; row < end;) {
+  var row = first / GROUP;
+  loop {
     let run = run_at(row, end);
     row += run.count;
     if (is_inert(row_at(run.row))) { clear(own, run.row, kv_head); } else { attend(own, run, kv_head, lane); }
+    continuing { break if row >= end; }
   }
 }

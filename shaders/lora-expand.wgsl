@@ -1,7 +1,7 @@
 // y[row, site's columns] += scale * v[segment row, site] · B(adapter of the row, site)      B: (rank, out)   y: (rows, Y_STRIDE4 * 4)
 // Where the adapter has a gain or a bias for the site, y is multiplied by the one and the other is added: see lib/descriptors.
 // One thread per segment and 16 columns; it finds the site that owns them, sums the splits that lora-shrink wrote, and adds every
-// part of the segment in order. Adds into what the base matmul left in y. ROWS as in lora-shrink.
+// part of the segment in order. Adds into what the base matmul left in y. ROWS, and tests at the end of loops, as in lora-shrink.
 // What most steps do not need folds away: EVEN says that no 16 columns belong to two sites, FINISH that some row has a gain or a bias.
 // From outside: ROWS, OUT4, Y_STRIDE4, SITE_FIRST, SITES, SPLITS, EVEN, FINISH; lib/step, lib/grid, lib/pool-*, lib/descriptors.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
@@ -129,11 +129,17 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
   if (index >= segment_count()) { return; }
   let segment = segment_at(index);
   let beyond = min(first + 4u, shape.out4);
-  for (var p = 0u; p < segment.part_count; p++) {
+  var p = 0u;
+  loop {
     if (EVEN) {
       _ = serve(segment, p, first, beyond);
     } else {
-      for (var n = first; n < beyond;) { n = serve(segment, p, n, beyond); }
+      var n = first;
+      loop {
+        n = serve(segment, p, n, beyond);
+        continuing { break if n >= beyond; }
+      }
     }
+    continuing { p++; break if p >= segment.part_count; }
   }
 }

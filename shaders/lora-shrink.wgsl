@@ -3,6 +3,7 @@
 // x in one dispatch. They go through K for 8 ranks at a time: so all of them have work whatever an adapter's rank.
 // ROWS is how many rows the step's segments have at most: 1 (decode of distinct adapters, BGMV in Punica's words) or 4 (prefill and
 // shared adapters, SGMV); either sums in the same order. Chen et al., "Punica: multi-tenant LoRA serving", 2023.
+// Loops test at their end: devices that run on the CPU go through one that tests at its start once more, and through all that is in it.
 // The splits lie at fixed places in K and are written out, not summed: WGSL has no float atomics, and lora-expand reads them anyway.
 // From outside: ROWS, WIDTH4, STRIDE4, SITE_FIRST, SITES, SPLITS, SPLIT4; lib/step, lib/grid, lib/pool-*, lib/descriptors, lib/sum-*.
 @group(0) @binding(0) var<storage, read> step: array<u32>;
@@ -39,11 +40,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
   let end = min((split + 1u) * shape.split4, shape.width4);
   let quads = rank_quads();
   let v_stride = shape.sites * shape.splits * quads;
-  for (var p = 0u; p < segment.part_count; p++) {
+  var p = 0u;
+  loop {
     let d = descriptor_at(part_at(segment.part_start + p).slot, shape.site_first + site);
     let stride = d.rank / 4u;
     let at = (((segment.v_row + p * segment.row_count) * shape.sites + site) * shape.splits + split) * quads;
-    for (var quad = 0u; quad < stride; quad += 2u) {
+    if (stride == 0u) { continue; }
+    var quad = 0u;
+    loop {
       let a = d.a + quad;
       let b = d.a + min(quad + 1u, stride - 1u);
       var s0 = vec4f();
@@ -83,6 +87,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
         keep(7u, t3);
       }
       store_sums(at + quad, v_stride, last, quad + 1u < stride, local);
+      continuing { quad += 2u; break if quad >= stride; }
     }
+    continuing { p++; break if p >= segment.part_count; }
   }
 }

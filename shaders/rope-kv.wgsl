@@ -43,11 +43,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
   }
   let first = index * QKV_STRIDE4;
   let q = kv_head * GROUP * DIM4;
-  for (var at = q; at < q + GROUP * DIM4; at += DIM4) {
+  var at = q;
+  loop {
     let lo = biased(first, at + lo_at);
     let hi = biased(first, at + hi_at);
     qkv[first + at + lo_at] = lo * c - hi * s;
     qkv[first + at + hi_at] = hi * c + lo * s;
+    continuing { at += DIM4; break if at >= q + GROUP * DIM4; }   // see lora-shrink
   }
   let k = (HEADS + kv_head) * DIM4;
   let v = k + KV_HEADS * DIM4;

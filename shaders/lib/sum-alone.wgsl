@@ -11,8 +11,10 @@ fn keep(i: u32, sum: vec4f) { kept[i] = sum; }
 
 // Stores the rows 0 to `last`, `stride` apart, the second half only where it is wanted.
 fn store_sums(at: u32, stride: u32, last: u32, has_second: bool, local: u32) {
-  for (var row = 0u; row <= last; row++) {
+  var row = 0u;
+  loop {
     v[at + row * stride] = kept[2u * row];
     if (has_second) { v[at + row * stride + 1u] = kept[2u * row + 1u]; }
+    continuing { row++; break if row > last; }
   }
 }
