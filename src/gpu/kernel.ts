@@ -11,6 +11,8 @@ export interface Kernel<Binding extends string = string> {
    * serves all shapes, where a compiler is slow and its loops gain nothing from known bounds. u32 only; a bool is 0 or 1.
    */
   readonly runtime?: readonly string[];
+  /** `compiled`: they are compiled in after all, a pipeline a shape, where a compiler is quick and its loops gain. */
+  readonly shapes?: 'compiled';
   /** Invocations of a workgroup; default `WORKGROUP_SIZE`. */
   readonly workgroupSize?: number;
   /** WGSL extensions that its text needs; the device must have them. */
@@ -58,16 +60,25 @@ export function specialise(kernel: Kernel, { constants, libraries }: Specialisat
   const fixed = Object.entries(given).filter(([name]) => !runtime.includes(name));
   const lines = fixed.map(([name, value]) => `const ${name} = ${literal(`${kernel.label}.${name}`, value)};`);
   if (runtime.length > 0) {
-    const binding = Object.keys(kernel.buffers).length;
     lines.push(`struct Shape { ${runtime.map((name) => `${name.toLowerCase()}: u32`).join(', ')} }`);
-    lines.push(`@group(0) @binding(${binding}) var<uniform> shape: Shape;`);
+    lines.push(
+      hasUniform(kernel)
+        ? `@group(0) @binding(${Object.keys(kernel.buffers).length}) var<uniform> shape: Shape;`
+        : `const shape = Shape(${shapeOf(kernel, constants).join('u, ')}u);`,
+    );
   }
   const first = enables.map((extension) => `enable ${extension}; `).join('');
   return [first + kernel.source, ...libraries, ...ownLibraries, lines.join('\n'), ''].join('\n');
 }
 
-/** The words of the uniform `shape`. Throws RangeError for what is no u32. */
-export function shapeWords({ label, runtime = [] }: Kernel, constants: Specialisation['constants']): number[] {
+/** Whether a uniform `shape` is bound behind the buffers. */
+export const hasUniform = ({ runtime = [], shapes }: Kernel): boolean => runtime.length > 0 && shapes !== 'compiled';
+
+/** The words of that uniform; empty: there is none. Throws RangeError for what is no u32. */
+export const shapeWords = (kernel: Kernel, constants: Specialisation['constants']): number[] =>
+  hasUniform(kernel) ? shapeOf(kernel, constants) : [];
+
+function shapeOf({ label, runtime = [] }: Kernel, constants: Specialisation['constants']): number[] {
   return runtime.map((name) => {
     const value = Number(constants[name]);
     checkWord(`${label}.${name}`, value);

@@ -1,6 +1,6 @@
 import { WebLoraError } from '../errors.ts';
 import type { Buffers } from './buffers.ts';
-import { shapeWords, specialise, WORKGROUP_SIZE, type Kernel, type Specialisation } from './kernel.ts';
+import { hasUniform, shapeWords, specialise, WORKGROUP_SIZE, type Kernel, type Specialisation } from './kernel.ts';
 
 /** A compiled specialisation of a kernel and the layout its bind groups have. */
 export interface Pipeline<Binding extends string = string> {
@@ -47,13 +47,13 @@ export function createPipelines(device: GPUDevice, buffers: Pick<Buffers, 'unifo
   const times: Compiled[] = [];
 
   const layoutOf = (kernel: Kernel): GPUBindGroupLayout => {
-    const key = [kernel.label, ...Object.keys(kernel.buffers)].join();
+    const key = [kernel.label, ...Object.keys(kernel.buffers), hasUniform(kernel)].join();
     let layout = layouts.get(key);
     if (!layout) {
       const types: GPUBufferBindingType[] = Object.values(kernel.buffers).map((access) =>
         access === 'read' ? 'read-only-storage' : 'storage',
       );
-      if (kernel.runtime?.length) types.push('uniform');
+      if (hasUniform(kernel)) types.push('uniform');
       const entries = types.map((type, binding) => ({ binding, visibility: COMPUTE_STAGE, buffer: { type } }));
       layout = device.createBindGroupLayout({ label: kernel.label, entries });
       layouts.set(key, layout);

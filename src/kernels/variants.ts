@@ -127,14 +127,15 @@ export const CHUNK_SAMPLER: SamplerVariant = {
   digit: { kernel: sampleDigit, threads: sampleDigitThreads },
 };
 
-/** By eight distinct rows on SwiftShader; no mixed batch was timed. */
-const FULL_ROWS = 1.7;
+/** Shrink and expand together, on SwiftShader. */
+const FULL_ROWS = 1.9;
 
 /** How threads next to each other come by what all of them read, and add up what they summed apart. */
 const TOGETHER = {
   alone: {
     suffix: '',
     share: { ownLibraries: [shareNone] },
+    row: { shapes: 'compiled' },
     sum: { ownLibraries: [sumAlone], workgroupSize: 8 },
     lanes: 1,
     prefill: { kernel: attentionRows, threads: attentionRowsThreads },
@@ -142,6 +143,7 @@ const TOGETHER = {
   quads: {
     suffix: '-quads',
     share: { ownLibraries: [shareQuads], enables: ['subgroups'] },
+    row: {},
     sum: { ownLibraries: [sumQuads], enables: ['subgroups'], workgroupSize: 4 },
     lanes: 4,
     prefill: { kernel: attentionRowsQuads, threads: attentionRowsQuadsThreads },
@@ -153,17 +155,17 @@ const TOGETHER = {
  * `quads` reads what neighbours share once for four threads, and sums over them, through subgroups.
  */
 function narrowKernels(together: keyof typeof TOGETHER): KernelSet {
-  const { suffix, share, sum, lanes, prefill } = TOGETHER[together];
+  const { suffix, share, row: more, sum, lanes, prefill } = TOGETHER[together];
   const row = (name: string, each: number): MatmulVariant => ({
     name: `${name}${suffix}`,
-    kernel: { ...matmulRow, ...share, ownConstants: { ROWS: each } },
+    kernel: { ...matmulRow, ...share, ...more, ownConstants: { ROWS: each } },
     threads: ({ rows, out4 }) => matmulRowThreads(each, rows, out4),
   });
-  const tile: MatmulVariant = {
-    name: `tile${suffix}`,
-    kernel: { ...matmulTile, ...share },
-    threads: ({ rows, out4 }) => matmulTileThreads(rows, out4),
-  };
+  const tile = (name: string, quads: number): MatmulVariant => ({
+    name: `${name}${suffix}`,
+    kernel: { ...matmulTile, ...share, ownConstants: { QUADS: quads } },
+    threads: ({ rows, out4 }) => matmulTileThreads(quads, rows, out4),
+  });
   const shrink = (name: string, rows: number): ShrinkVariant => ({
     name: `${name}${suffix}`,
     kernel: { ...loraShrink, ...sum, ownConstants: { ROWS: rows } },
@@ -178,7 +180,8 @@ function narrowKernels(together: keyof typeof TOGETHER): KernelSet {
     matmul: [
       { mostRows: 1, variant: row('row', 1) },
       { mostRows: 4, variant: row('few', 4) },
-      { mostRows: Infinity, variant: tile },
+      { mostRows: together === 'alone' ? 16 : Infinity, variant: tile('tile', 2) },
+      ...(together === 'alone' ? [{ mostRows: Infinity, variant: tile('broad-tile', 4) }] : []),
     ],
     shrink: shrink('narrow', 4),
     shrinkOne: shrink('narrow-one', 1),
