@@ -135,7 +135,12 @@ const TOGETHER = {
   alone: {
     suffix: '',
     share: { ownLibraries: [shareNone] },
-    row: { shapes: 'compiled' },
+    // compilers here are quick, as llvmpipe's is: a text more, or one a shape, is soon made
+    one: { shapes: 'compiled' },
+    tiles: [
+      { mostRows: 16, name: 'tile', quads: 2 },
+      { mostRows: Infinity, name: 'broad-tile', quads: 4 },
+    ],
     sum: { ownLibraries: [sumAlone], workgroupSize: 8 },
     lanes: 1,
     prefill: { kernel: attentionRows, threads: attentionRowsThreads },
@@ -143,7 +148,9 @@ const TOGETHER = {
   quads: {
     suffix: '-quads',
     share: { ownLibraries: [shareQuads], enables: ['subgroups'] },
-    row: {},
+    one: {},
+    // with twice the outputs a tile takes longer to compile on SwiftShader than it saves
+    tiles: [{ mostRows: Infinity, name: 'tile', quads: 2 }],
     sum: { ownLibraries: [sumQuads], enables: ['subgroups'], workgroupSize: 4 },
     lanes: 4,
     prefill: { kernel: attentionRowsQuads, threads: attentionRowsQuadsThreads },
@@ -155,8 +162,8 @@ const TOGETHER = {
  * `quads` reads what neighbours share once for four threads, and sums over them, through subgroups.
  */
 function narrowKernels(together: keyof typeof TOGETHER): KernelSet {
-  const { suffix, share, row: more, sum, lanes, prefill } = TOGETHER[together];
-  const row = (name: string, each: number): MatmulVariant => ({
+  const { suffix, share, one, tiles, sum, lanes, prefill } = TOGETHER[together];
+  const row = (name: string, each: number, more: Pick<Kernel, 'shapes'> = {}): MatmulVariant => ({
     name: `${name}${suffix}`,
     kernel: { ...matmulRow, ...share, ...more, ownConstants: { ROWS: each } },
     threads: ({ rows, out4 }) => matmulRowThreads(each, rows, out4),
@@ -178,10 +185,9 @@ function narrowKernels(together: keyof typeof TOGETHER): KernelSet {
   });
   return {
     matmul: [
-      { mostRows: 1, variant: row('row', 1) },
+      { mostRows: 1, variant: row('row', 1, one) },
       { mostRows: 4, variant: row('few', 4) },
-      { mostRows: together === 'alone' ? 16 : Infinity, variant: tile('tile', 2) },
-      ...(together === 'alone' ? [{ mostRows: Infinity, variant: tile('broad-tile', 4) }] : []),
+      ...tiles.map(({ mostRows, name, quads }) => ({ mostRows, variant: tile(name, quads) })),
     ],
     shrink: shrink('narrow', 4),
     shrinkOne: shrink('narrow-one', 1),
