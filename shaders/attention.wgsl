@@ -10,7 +10,7 @@
 // An inert row attends to nothing: its output is zero.
 // WINDOW (0: none) is how many positions a row sees, its own included. What lies before the first key of the thread is not read, page
 // numbers included: pages out of every window are somebody else's. CAP (0: none) is a soft cap on scores (lib/softcap).
-// Loops test at their end, as in lora-shrink.
+// Loops over rows, pages and what is in a page test at their end, as in lora-shrink.
 // From outside: KV_HEADS, GROUP, QKV_STRIDE4, OUT_STRIDE4, PAGES_PER_ROW, SCALE, CAP, ROWS, MOST; lib/step, lib/state, lib/grid,
 // lib/softcap, lib/window, lib/keys-*, lib/pool-*.
 @group(0) @binding(0) var<storage, read> step: array<u32>;

@@ -1,7 +1,7 @@
 // y[row, site's columns] += scale * v[segment row, site] · B(adapter of the row, site)      B: (rank, out)   y: (rows, Y_STRIDE4 * 4)
 // Where the adapter has a gain or a bias for the site, y is multiplied by the one and the other is added: see lib/descriptors.
 // One thread per segment and 16 columns; it finds the site that owns them, sums the splits that lora-shrink wrote, and adds every
-// part of the segment in order. Adds into what the base matmul left in y. ROWS, and tests at the end of loops, as in lora-shrink.
+// part of the segment in order. Adds into what the base matmul left in y. ROWS, and the tests at the end of outer loops, as in lora-shrink.
 // What most steps do not need folds away: EVEN says that no 16 columns belong to two sites, FINISH that some row has a gain or a bias.
 // From outside: ROWS, OUT4, Y_STRIDE4, SITE_FIRST, SITES, SPLITS, EVEN, FINISH; lib/step, lib/grid, lib/pool-*, lib/descriptors.
 @group(0) @binding(0) var<storage, read> step: array<u32>;

@@ -3,7 +3,8 @@
 // x in one dispatch. They go through K for 8 ranks at a time: so all of them have work whatever an adapter's rank.
 // ROWS is how many rows the step's segments have at most: 1 (decode of distinct adapters, BGMV in Punica's words) or 4 (prefill and
 // shared adapters, SGMV); either sums in the same order. Chen et al., "Punica: multi-tenant LoRA serving", 2023.
-// Loops test at their end: devices that run on the CPU go through one that tests at its start once more, and through all that is in it.
+// Loops around others test at their end: devices that run on the CPU go through one that tests at its start once more, and through all
+// that is in it. That over K may have nothing to do, and gains nothing from it.
 // The splits lie at fixed places in K and are written out, not summed: WGSL has no float atomics, and lora-expand reads them anyway.
 // From outside: ROWS, WIDTH4, STRIDE4, SITE_FIRST, SITES, SPLITS, SPLIT4; lib/step, lib/grid, lib/pool-*, lib/descriptors, lib/sum-*.
 @group(0) @binding(0) var<storage, read> step: array<u32>;

@@ -43,7 +43,7 @@ const CAP = 2;
 
 /** So many rows go through a matmul: one, a part of a tile, and several tiles of 32 and a tail. */
 const MATMUL_ROWS: readonly number[] = [1, 5, 37];
-/** 76 outputs are a tile of 64 and a tail. */
+/** 76 outputs end inside a workgroup of every form. */
 const MATMUL = { width: 192, out4: 19, outAt4: 2, yStride4: 23, output: 'add', counted: 'batch rows' } as const;
 const LOGITS = { width: 96, out4: 5, outAt4: 0, yStride4: 5, output: 'replace', counted: 'logit rows' } as const;
 

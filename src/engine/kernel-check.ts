@@ -164,7 +164,9 @@ export function setOf({ matmul, shrink, expand, attention, norm, sampler }: Serv
   const shrinksOne = shrinkOne && isServing(shrink, shrinkOne.name);
   const expandsOne = expandOne && isServing(expand, expandOne.name);
   return {
-    matmul: matmul.family.set.matmul.filter(({ variant }) => isServing(matmul, variant.name)),
+    matmul: matmul.family.set.matmul
+      .filter(({ variant }) => isServing(matmul, variant.name))
+      .map((each, i, { length }) => (i === length - 1 ? { ...each, mostRows: Infinity } : each)),
     shrink: shrink.family.set.shrink,
     expand: expand.family.set.expand,
     ...(shrinksOne && { shrinkOne }),

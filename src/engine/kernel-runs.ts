@@ -56,7 +56,11 @@ export function candidatesOf(set: KernelSet, role: KernelRole): readonly Candida
     stages: [{ kernel, threads }],
   });
   if (role === 'matmul') {
-    return set.matmul.map(({ mostRows, variant }) => single(variant, mostRows === Infinity ? 'any' : 'some', mostRows));
+    const others = set.matmul.some(({ takesOver }) => takesOver) ? 'some' : 'any';
+    return set.matmul.map(({ mostRows, variant, takesOver }) => {
+      if (takesOver) return single(variant, 'any');
+      return single(variant, mostRows === Infinity ? others : 'some', mostRows);
+    });
   }
   if (role === 'norm') return [single(set.rmsNorm, 'any')];
   if (role === 'sampler') return [samplerCandidate(set.sampler)];

@@ -94,8 +94,8 @@ export type SamplePart<Binding extends string> = Omit<Variant<Binding, SampleWor
 
 /** A variant of each hot kernel: what a model is built with. */
 export interface KernelSet {
-  /** Each serves steps of so many rows at most, the last one all others. */
-  readonly matmul: readonly { readonly mostRows: number; readonly variant: MatmulVariant }[];
+  /** Each serves steps of so many rows at most, the last one all others; one that `takesOver` does where that is wrong. */
+  readonly matmul: readonly { readonly mostRows: number; readonly variant: MatmulVariant; readonly takesOver?: true }[];
   readonly shrink: ShrinkVariant;
   readonly expand: ExpandVariant;
   /** For steps whose segments have one row each; absent: none. */
@@ -127,7 +127,7 @@ export const CHUNK_SAMPLER: SamplerVariant = {
   digit: { kernel: sampleDigit, threads: sampleDigitThreads },
 };
 
-/** Shrink and expand together, on SwiftShader. */
+/** Shrink and expand of a full segment over those of one row, on SwiftShader with subgroups. */
 const FULL_ROWS = 1.9;
 
 /** How threads next to each other come by what all of them read, and add up what they summed apart. */
@@ -135,10 +135,10 @@ const TOGETHER = {
   alone: {
     suffix: '',
     share: { ownLibraries: [shareNone] },
-    // compilers here are quick, as llvmpipe's is: a text more, or one a shape, is soon made
+    // for llvmpipe, whose compiler is quick: a text more, or one a shape, is soon made
     one: { shapes: 'compiled' },
     tiles: [
-      { mostRows: 16, name: 'tile', quads: 2 },
+      { mostRows: 16, name: 'tile', quads: 2, takesOver: true },
       { mostRows: Infinity, name: 'broad-tile', quads: 4 },
     ],
     sum: { ownLibraries: [sumAlone], workgroupSize: 8 },
@@ -187,7 +187,7 @@ function narrowKernels(together: keyof typeof TOGETHER): KernelSet {
     matmul: [
       { mostRows: 1, variant: row('row', 1, one) },
       { mostRows: 4, variant: row('few', 4) },
-      ...tiles.map(({ mostRows, name, quads }) => ({ mostRows, variant: tile(name, quads) })),
+      ...tiles.map(({ name, quads, ...when }) => ({ ...when, variant: tile(name, quads) })),
     ],
     shrink: shrink('narrow', 4),
     shrinkOne: shrink('narrow-one', 1),

@@ -141,9 +141,16 @@ describe('what serves', () => {
       servingOf([narrow, plain], verdicts, 'a device').matmul.candidates.map(({ name }) => name);
     expect(names(all)).toEqual(NARROW.matmul.map(({ variant }) => variant.name));
     expect(names(but(all, few))).toEqual(NARROW.matmul.slice(1).map(({ variant }) => variant.name));
-    expect(names(but(all, last))).toEqual(['plain']);
+    // the tile for few rows serves any number of them where that for many is wrong, and nothing takes over from it
+    const without = setOf(servingOf([narrow, plain], but(all, last), 'a device')).matmul;
+    expect(without.map(({ variant, mostRows }) => [variant.name, mostRows])).toEqual([
+      ['row', 1],
+      ['few', 4],
+      ['tile', Infinity],
+    ]);
+    expect(names(but(all, 'tile'))).toEqual(['plain']);
     expect(servingIn(narrow, 'matmul', [])).toBeUndefined();
-    const set = setOf(servingOf([narrow, plain], but(all, last), 'a device'));
+    const set = setOf(servingOf([narrow, plain], but(all, 'tile'), 'a device'));
     expect([set.matmul, set.shrink]).toEqual([PLAIN.matmul, NARROW.shrink]);
   });
 
@@ -184,7 +191,7 @@ describe('what serves', () => {
   });
 
   test('is nothing where the plain loop is wrong, too', () => {
-    const verdicts = [...but(sound(narrow), last), ...but(sound(plain), 'plain')];
+    const verdicts = [...but(sound(narrow), 'tile'), ...but(sound(plain), 'plain')];
     expect(() => servingOf([narrow, plain], verdicts, 'acme chip')).toThrow(
       /acme chip computes matmul wrongly [^]*narrow .*: sound, for some steps only\n[^]*plain plain: it is/,
     );

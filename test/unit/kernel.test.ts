@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { defineKernel, specialise } from '../../src/gpu/kernel.ts';
+import { defineKernel, shapeWords, specialise } from '../../src/gpu/kernel.ts';
 
 const kernel = defineKernel({
   label: 'some',
@@ -26,6 +26,19 @@ describe('the text of a specialisation', () => {
       'const A = 3u;',
       '',
     ]);
+  });
+
+  test('has what is read at run time as a uniform, or compiled in', () => {
+    const shaped = defineKernel({ ...kernel, constants: ['A', 'B', 'WIDTH', 'ADD'], runtime: ['WIDTH', 'ADD'] });
+    const given = { constants: { A: 3, WIDTH: 7, ADD: true }, libraries: [] };
+    const struct = 'struct Shape { width: u32, add: u32 }';
+    const lines = (text: string): string[] => text.split('\n').slice(-3, -1);
+    expect(lines(specialise(shaped, given))).toEqual([struct, '@group(0) @binding(0) var<uniform> shape: Shape;']);
+    expect(shapeWords(shaped, given.constants)).toEqual([7, 1]);
+    const compiled = defineKernel({ ...shaped, shapes: 'compiled' });
+    expect(lines(specialise(compiled, given))).toEqual([struct, 'const shape = Shape(7u, 1u);']);
+    expect(shapeWords(compiled, given.constants)).toEqual([]);
+    expect(() => specialise(compiled, { ...given, constants: { ...given.constants, WIDTH: -1 } })).toThrow('some.WIDTH: -1 is no u32');
   });
 
   test('needs every constant once', () => {
