@@ -56,11 +56,9 @@ export function candidatesOf(set: KernelSet, role: KernelRole): readonly Candida
     stages: [{ kernel, threads }],
   });
   if (role === 'matmul') {
-    const others = set.matmul.some(({ takesOver }) => takesOver) ? 'some' : 'any';
-    return set.matmul.map(({ mostRows, variant, takesOver }) => {
-      if (takesOver) return single(variant, 'any');
-      return single(variant, mostRows === Infinity ? others : 'some', mostRows);
-    });
+    return set.matmul.map(({ mostRows, variant, serves = mostRows === Infinity ? 'any' : 'some' }) =>
+      single(variant, serves, serves === 'any' ? Infinity : mostRows),
+    );
   }
   if (role === 'norm') return [single(set.rmsNorm, 'any')];
   if (role === 'sampler') return [samplerCandidate(set.sampler)];

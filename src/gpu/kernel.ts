@@ -64,7 +64,7 @@ export function specialise(kernel: Kernel, { constants, libraries }: Specialisat
     lines.push(
       hasUniform(kernel)
         ? `@group(0) @binding(${Object.keys(kernel.buffers).length}) var<uniform> shape: Shape;`
-        : `const shape = Shape(${shapeOf(kernel, constants).join('u, ')}u);`,
+        : `const shape = Shape(${shapeWords(kernel, constants).join('u, ')}u);`,
     );
   }
   const first = enables.map((extension) => `enable ${extension}; `).join('');
@@ -74,11 +74,8 @@ export function specialise(kernel: Kernel, { constants, libraries }: Specialisat
 /** Whether a uniform `shape` is bound behind the buffers. */
 export const hasUniform = ({ runtime = [], shapes }: Kernel): boolean => runtime.length > 0 && shapes !== 'compiled';
 
-/** The words of that uniform; empty: there is none. Throws RangeError for what is no u32. */
-export const shapeWords = (kernel: Kernel, constants: Specialisation['constants']): number[] =>
-  hasUniform(kernel) ? shapeOf(kernel, constants) : [];
-
-function shapeOf({ label, runtime = [] }: Kernel, constants: Specialisation['constants']): number[] {
+/** The words of `shape`. Throws RangeError for what is no u32. */
+export function shapeWords({ label, runtime = [] }: Kernel, constants: Specialisation['constants']): number[] {
   return runtime.map((name) => {
     const value = Number(constants[name]);
     checkWord(`${label}.${name}`, value);

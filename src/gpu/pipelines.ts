@@ -62,8 +62,8 @@ export function createPipelines(device: GPUDevice, buffers: Pick<Buffers, 'unifo
   };
 
   const shapeOf = (kernel: Kernel, { constants }: Specialisation): GPUBuffer | undefined => {
+    if (!hasUniform(kernel)) return undefined;
     const words = shapeWords(kernel, constants);
-    if (words.length === 0) return undefined;
     const key = words.join();
     let shape = shapes.get(key);
     if (!shape) {

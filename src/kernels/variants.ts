@@ -94,8 +94,11 @@ export type SamplePart<Binding extends string> = Omit<Variant<Binding, SampleWor
 
 /** A variant of each hot kernel: what a model is built with. */
 export interface KernelSet {
-  /** Each serves steps of so many rows at most, the last one all others; one that `takesOver` does where that is wrong. */
-  readonly matmul: readonly { readonly mostRows: number; readonly variant: MatmulVariant; readonly takesOver?: true }[];
+  /**
+   * Each serves steps of so many rows at most, the last one all others. `serves`: whether it takes over from those behind it where they are
+   * wrong, or may be done without; default: the last one serves `any` step, the others `some`.
+   */
+  readonly matmul: readonly { readonly mostRows: number; readonly variant: MatmulVariant; readonly serves?: 'any' | 'some' }[];
   readonly shrink: ShrinkVariant;
   readonly expand: ExpandVariant;
   /** For steps whose segments have one row each; absent: none. */
@@ -138,8 +141,8 @@ const TOGETHER = {
     // for llvmpipe, whose compiler is quick: a text more, or one a shape, is soon made
     one: { shapes: 'compiled' },
     tiles: [
-      { mostRows: 16, name: 'tile', quads: 2, takesOver: true },
-      { mostRows: Infinity, name: 'broad-tile', quads: 4 },
+      { mostRows: 16, name: 'tile', quads: 2, serves: 'any' },
+      { mostRows: Infinity, name: 'broad-tile', quads: 4, serves: 'some' },
     ],
     sum: { ownLibraries: [sumAlone], workgroupSize: 8 },
     lanes: 1,

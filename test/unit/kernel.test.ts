@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { defineKernel, shapeWords, specialise } from '../../src/gpu/kernel.ts';
+import { defineKernel, hasUniform, shapeWords, specialise } from '../../src/gpu/kernel.ts';
 
 const kernel = defineKernel({
   label: 'some',
@@ -37,7 +37,7 @@ describe('the text of a specialisation', () => {
     expect(shapeWords(shaped, given.constants)).toEqual([7, 1]);
     const compiled = defineKernel({ ...shaped, shapes: 'compiled' });
     expect(lines(specialise(compiled, given))).toEqual([struct, 'const shape = Shape(7u, 1u);']);
-    expect(shapeWords(compiled, given.constants)).toEqual([]);
+    expect([hasUniform(shaped), hasUniform(compiled), hasUniform(kernel)]).toEqual([true, false, false]);
     expect(() => specialise(compiled, { ...given, constants: { ...given.constants, WIDTH: -1 } })).toThrow('some.WIDTH: -1 is no u32');
   });
 
